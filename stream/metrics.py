@@ -14,38 +14,59 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 RECORDS_IN = Counter("seestream_records_in_total", "Records fetched from an input topic.", ["topic"], registry=REGISTRY)
 EVENTS = Counter(
-    "seestream_events_total", "Events settled, by outcome (processed, gated, shed, dead).", ["traffic", "outcome"],
+    "seestream_events_total",
+    "Events settled, by outcome (processed, gated, shed, dead).",
+    ["traffic", "outcome"],
     registry=REGISTRY,
 )
 FRAMES = Counter(
     "seestream_frames_total", "Frames the gate decided about, by its reason.", ["source", "reason"], registry=REGISTRY
 )
 CAMERA_CONNECTED = Gauge(
-    "seestream_camera_connected", "1 while a camera gives frames, 0 while it is being reconnected.", ["source"],
+    "seestream_camera_connected",
+    "1 while a camera gives frames, 0 while it is being reconnected.",
+    ["source"],
     registry=REGISTRY,
 )
 LAG_RECORDS = Gauge("seestream_lag_records", "Records in the log that are not committed.", ["group"], registry=REGISTRY)
 IN_FLIGHT_BYTES = Gauge(
-    "seestream_in_flight_bytes", "Bytes of events that were fetched and are not settled.", ["traffic"], registry=REGISTRY
+    "seestream_in_flight_bytes",
+    "Bytes of events that were fetched and are not settled.",
+    ["traffic"],
+    registry=REGISTRY,
 )
 COMMIT_FAILURES = Counter(
-    "seestream_commit_failures_total", "Commits the broker refused or did not answer in time.", ["group"],
+    "seestream_commit_failures_total",
+    "Commits the broker refused or did not answer in time.",
+    ["group"],
     registry=REGISTRY,
 )
 REBALANCES = Counter("seestream_rebalances_total", "Partitions revoked.", ["group"], registry=REGISTRY)
 OFFSETS_ABSENT = Counter(
-    "seestream_offsets_absent_total", "Offsets that the log never gave: retention, compaction, control records.",
-    ["group"], registry=REGISTRY,
+    "seestream_offsets_absent_total",
+    "Offsets that the log never gave: retention, compaction, control records.",
+    ["group"],
+    registry=REGISTRY,
 )
 BATCH_SIZE = Histogram(
-    "seestream_batch_size", "Rows in a micro-batch, by stage (vision, encoder, decoder, embed).", ["stage"],
-    buckets=_BATCHES, registry=REGISTRY,
+    "seestream_batch_size",
+    "Rows in a micro-batch, by stage (vision, encoder, decoder, embed).",
+    ["stage"],
+    buckets=_BATCHES,
+    registry=REGISTRY,
 )
 COMPUTE_SECONDS = Histogram(
-    "seestream_compute_seconds", "Wall time of one model call, by stage.", ["stage"], buckets=_SECONDS, registry=REGISTRY
+    "seestream_compute_seconds",
+    "Wall time of one model call, by stage.",
+    ["stage"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 QUEUE_SECONDS = Histogram(
-    "seestream_queue_seconds", "Time a frame waits for its first model call.", ["traffic"], buckets=_SECONDS,
+    "seestream_queue_seconds",
+    "Time a frame waits for its first model call.",
+    ["traffic"],
+    buckets=_SECONDS,
     registry=REGISTRY,
 )
 AGE_SECONDS = Histogram(
@@ -57,6 +78,8 @@ SINK_SECONDS = Histogram(
 SINK_RETRIES = Counter("seestream_sink_retries_total", "Writes repeated after a fault.", ["sink"], registry=REGISTRY)
 ALERTS = Counter("seestream_alerts_total", "Alerts raised.", ["rule"], registry=REGISTRY)
 CAPTIONS_SAVED = Counter(
-    "seestream_captions_saved_total", "Frames that carry an earlier caption because they show nothing new.", ["source"],
+    "seestream_captions_saved_total",
+    "Frames that carry an earlier caption because they show nothing new.",
+    ["source"],
     registry=REGISTRY,
 )

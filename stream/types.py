@@ -155,7 +155,7 @@ class Frame:
     _rgb: Pixels | None = field(default=None, repr=False)
 
     def rgb(self) -> Pixels:
-        """The pixels, (H, W, 3) uint8 RGB, decoded at the first call and kept until `drop`. Call it on a worker thread."""
+        """The pixels, (H, W, 3) uint8 RGB, decoded at the first call, kept until `drop`; blocks: call it on a thread."""
         if self._rgb is None:
             self._rgb = self.pixels()
         return self._rgb
@@ -380,7 +380,10 @@ class Decoder(Protocol):
     """Turns an event into frames. Blocking: runs on the decoding pool, in order per stream."""
 
     def decode(self, event: Event) -> Iterator[Frame]:
-        """Frames in stream order. Raises errors.BadMedia after what could be decoded, errors.NotFound, errors.Forbidden."""
+        """Frames in stream order.
+
+        Raises: BadMedia, after the frames that could be decoded; NotFound; Forbidden.
+        """
         ...
 
 

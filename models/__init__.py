@@ -1,0 +1,1 @@
+"""Making, exporting and measuring models; nothing here is imported at run time."""
