@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Protocol, cast
 
 from stream import metrics
-from stream.errors import Permanent, Transient
+from stream.errors import Misconfigured, Permanent, Transient
 from stream.types import (
     Admission,
     Alert,
@@ -158,7 +158,7 @@ class Pipeline:
     limits: Limits = field(default_factory=Limits)
 
     async def run(self) -> None:
-        """Raises: an ExceptionGroup with DeviceFailed or Unavailable when nothing can go on; unsettled events stay so."""
+        """Raises: an ExceptionGroup with DeviceFailed or Unavailable when nothing can go on; the rest stays unsettled."""
         async with asyncio.TaskGroup() as group:
             for source in self.sources:
                 group.create_task(_Run(self, group).drain(source))
@@ -289,9 +289,9 @@ class _Run:
         metrics.FRAMES.labels(frame.source, reason).inc()
         try:
             await self._see(delivery, frame, Admission(True, reason), ticket, key=delivery.event.id)
-        except Transient:
-            raise
         except Exception as error:  # noqa: BLE001  the event owns it
+            if _ends_the_loop(error):
+                raise
             return error
         finally:
             await self.budget.give(frame.size_bytes)
@@ -343,8 +343,8 @@ class _Run:
             self.p.watch(look.frame if look else None, look.admission if look else None, outcome)
 
     async def _fail(self, delivery: Delivery, error: Exception) -> None:
-        """A dead letter for a permanent error and for a bug of ours (the bytes are kept); a transient one goes on up."""
-        if isinstance(error, Transient) or (isinstance(error, ExceptionGroup) and error.subgroup(Transient)):
+        """A dead letter for a permanent error and for a bug of ours (the bytes are kept); others go up."""
+        if _ends_the_loop(error):
             raise error
         if isinstance(error, Permanent):
             log.warning("%s %s: %s", delivery.event.source, delivery.event.id, error)
@@ -353,6 +353,13 @@ class _Run:
         await delivery.settle(Outcome.DEAD, error)
         metrics.EVENTS.labels(delivery.traffic, Outcome.DEAD).inc()
         self.p.watch(None, None, Outcome.DEAD)
+
+
+def _ends_the_loop(error: Exception) -> bool:
+    """Whether an error is about the world or the installation, not about one event."""
+    if isinstance(error, ExceptionGroup):
+        return error.subgroup((Transient, Misconfigured)) is not None
+    return isinstance(error, (Transient, Misconfigured))
 
 
 def _take(frames: Iterator[Frame], count: int) -> tuple[list[Frame], bool, Exception | None]:

@@ -216,6 +216,7 @@ class Work:
     embed: bool = False  # SigLIP vector of the whole frame and of each region
     regions: tuple[Box, ...] = ()
     traffic: Traffic = Traffic.LIVE
+    keep: bool = False  # more work on this frame follows: leave its pixels decoded
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,143 @@
+"""The outbox: one writer before all sinks. It batches what many sources finish and retries until everything is durable.
+
+Order is kept: a batch is written to every sink before the next one starts, so `detections` carries each source's
+observations in capture order. While a sink is down the outbox retries for ever with backoff and jitter, nothing is
+dropped, and the callers wait; the in-flight bounds of the consumers then pause the input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from stream import metrics
+from stream.errors import Transient
+from stream.types import Alert, Frame, Observation, Sink
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class SnapshotSaver(Protocol):
+    """Keeps the picture of an observation; blocking, runs on a thread."""
+
+    def save(self, observation_id: str, frame: Frame) -> str:
+        """The path below the snapshot folder. Idempotent. Raises: Unavailable when the disk refuses."""
+        ...
+
+
+@dataclasses.dataclass(slots=True)
+class _Parcel:
+    observation: Observation
+    alerts: Sequence[Alert]
+    frame: Frame
+    done: asyncio.Future[None]
+
+
+class Outbox:
+    """Use as an async context manager; `write` returns when snapshot and all sinks are durable."""
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        snapshots: SnapshotSaver | None,
+        *,
+        max_batch: int = 64,
+        max_delay_s: float = 30.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._sinks = sinks
+        self._snapshots = snapshots
+        self._max_batch = max_batch
+        self._max_delay_s = max_delay_s
+        self._sleep = sleep
+        self._jitter = jitter
+        self._waiting: list[_Parcel] = []
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self.trouble: str | None = None
+        """Why the sinks are refusing now, for readiness; None while they are well."""
+
+    async def __aenter__(self) -> Outbox:
+        self._writer = asyncio.create_task(self._write_all(), name="outbox")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Stops. What was not written yet is not: its callers were cancelled or will not be told it is durable."""
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        for parcel in self._waiting:
+            parcel.done.cancel()
+
+    async def write(self, observation: Observation, alerts: Sequence[Alert], frame: Frame) -> None:
+        """Returns when the snapshot and every sink are durable. Raises what a sink raises that is not transient."""
+        parcel = _Parcel(observation, alerts, frame, asyncio.get_running_loop().create_future())
+        self._waiting.append(parcel)
+        self._wake.set()
+        await parcel.done
+
+    async def _write_all(self) -> None:
+        while True:
+            await self._wake.wait()
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            if not self._waiting:
+                self._wake.clear()
+            try:
+                await self._write_batch(batch)
+            except Exception as error:  # noqa: BLE001  the callers own it
+                for parcel in batch:
+                    if not parcel.done.done():
+                        parcel.done.set_exception(error)
+            else:
+                for parcel in batch:
+                    if not parcel.done.done():
+                        parcel.done.set_result(None)
+
+    async def _write_batch(self, batch: list[_Parcel]) -> None:
+        if self._snapshots is not None:
+            saver = self._snapshots
+            paths = await self._retry("snapshots", lambda: asyncio.to_thread(_save_all, saver, batch))
+            for parcel, path in zip(batch, paths, strict=True):
+                parcel.observation = dataclasses.replace(parcel.observation, snapshot=path)
+                parcel.alerts = [dataclasses.replace(alert, snapshot=path) for alert in parcel.alerts]
+        observations = [parcel.observation for parcel in batch]
+        alerts = [alert for parcel in batch for alert in parcel.alerts]
+        async with asyncio.TaskGroup() as group:
+            for sink in self._sinks:
+                name = type(sink).__name__
+                group.create_task(self._retry(name, lambda sink=sink: sink.write(observations, alerts)))  # type: ignore[misc]
+
+    async def _retry(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Calls until it succeeds; waits 0.1 s, doubling, with full jitter, at most `max_delay_s`."""
+        delay_s = 0.1
+        while True:
+            start = time.perf_counter()
+            try:
+                result = await call()
+            except Transient as error:
+                metrics.SINK_RETRIES.labels(name).inc()
+                if self.trouble is None:
+                    log.warning("%s: %s; waiting until it is back", name, error)
+                self.trouble = f"{name}: {error}"
+                await self._sleep(delay_s * (0.5 + self._jitter() / 2))
+                delay_s = min(2 * delay_s, self._max_delay_s)
+            else:
+                if self.trouble is not None and self.trouble.startswith(name):
+                    log.warning("%s: writing again", name)
+                    self.trouble = None
+                metrics.SINK_SECONDS.labels(name).observe(time.perf_counter() - start)
+                return result
+
+
+def _save_all(saver: SnapshotSaver, batch: list[_Parcel]) -> list[str]:
+    return [saver.save(parcel.observation.id, parcel.frame) for parcel in batch]
