@@ -33,9 +33,7 @@ def _trees(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
         x, height = rng.uniform(0, SIZE_PX), rng.uniform(20, horizon)
         trunk = [(x - 3, horizon), (x - 3, horizon - height / 2), (x + 3, horizon - height / 2), (x + 3, horizon)]
         canvas.polygon(trunk, (95, 70, 45))
-        canvas.ellipse(
-            (x, horizon - height * 0.6), (rng.uniform(8, 20), height * 0.4), jitter(rng, (60, 115, 55), 20)
-        )
+        canvas.ellipse((x, horizon - height * 0.6), (rng.uniform(8, 20), height * 0.4), jitter(rng, (60, 115, 55), 20))
 
 
 def _house(canvas: Canvas, rng: np.random.Generator, place: str, night: bool, horizon: float) -> None:

@@ -67,9 +67,7 @@ def make_scene(rng: np.random.Generator, mode: str = "normal") -> Scene:
     if mode == "salad":
         _scatter_plates(rng, draft)
     objects = tuple(sorted(draft.objects, key=lambda thing: thing.box[3]))
-    return Scene(
-        place, night, draft.horizon, background_seed, noise_seed, dim, noise, objects, tuple(draft.plates)
-    )
+    return Scene(place, night, draft.horizon, background_seed, noise_seed, dim, noise, objects, tuple(draft.plates))
 
 
 def _object_count(rng: np.random.Generator, mode: str) -> int:
