@@ -1,0 +1,72 @@
+"""What the commands share: settings from the common arguments, logging, the Kafka connection, the models, the store."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stream import errors
+
+if TYPE_CHECKING:
+    from faststream.kafka import KafkaBroker
+
+    from stream.config import Settings
+    from stream.types import Store
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """`-c FILE` and `--data DIR`, the same for every command that needs settings."""
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings file (YAML)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the user's data folder)")
+
+
+def settings_of(args: argparse.Namespace, **overrides: Any) -> Settings:
+    """Settings by file, environment and `--data`. Raises: Misconfigured."""
+    from stream import config
+
+    return config.load(args.config, data_dir=args.data.expanduser().resolve() if args.data else None, **overrides)
+
+
+def set_up_logging(level: str = "INFO") -> None:
+    """One line a message on stderr; libraries speak from WARNING on."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("stream").setLevel(os.environ.get("SEESTREAM_LOG", level))
+
+
+def data_folder(settings: Settings) -> Path:
+    """The data folder, made if need be. Raises: Misconfigured when it cannot be written."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise errors.Misconfigured(
+            f"cannot write to the data folder {folder} ({error.strerror}); choose another with --data DIR"
+        ) from error
+    return folder
+
+
+def security(settings: Settings) -> dict[str, Any]:
+    """aiokafka's arguments for TLS and SASL."""
+    kafka = settings.kafka
+    arguments: dict[str, Any] = {"security_protocol": kafka.security}
+    if kafka.security.endswith("SSL"):
+        try:
+            arguments["ssl_context"] = ssl.create_default_context(cafile=str(kafka.ca) if kafka.ca else None)
+        except OSError as error:
+            raise errors.Misconfigured(f"kafka.ca: cannot use {kafka.ca}: {error}") from error
+    if kafka.security.startswith("SASL"):
+        if not kafka.username or kafka.password is None:
+            raise errors.Misconfigured(f"kafka.security {kafka.security} needs kafka.username and kafka.password")
+        arguments |= {
+            "sasl_mechanism": kafka.mechanism,
+            "sasl_plain_username": kafka.username,
+            "sasl_plain_password": kafka.password.get_secret_value(),
+        }
+    return arguments
