@@ -95,7 +95,8 @@ def _copy_jars(folder: Path, version: str) -> None:
         ["java", "-cp", f"{unfinished}/*", "kafka.Kafka", "--version"], capture_output=True, text=True, timeout=60
     )
     if not said.stdout.startswith(version):
-        raise Unobtainable(f"kafka: the jars do not say version {version}: {(said.stdout + said.stderr).strip()[-300:]}")
+        words = (said.stdout + said.stderr).strip()[-300:]
+        raise Unobtainable(f"kafka: the jars do not say version {version}: {words}")
     jars = {jar.name: jar for jar in unfinished.glob("*.jar")}
     stamp(unfinished, version, jars)
     unfinished.rename(folder)
