@@ -81,7 +81,11 @@ class Shedding(Protocol):
 class Watcher(Protocol):
     """Told of everything that ends, for the demo's table and the live page. Must not block."""
 
-    def __call__(self, frame: Frame | None, admission: Admission | None, outcome: Outcome) -> None: ...
+    def seen(self, observation: Observation, alerts: Sequence[Alert]) -> None:
+        """An observation and its alerts are durable."""
+        ...
+
+    def settled(self, delivery: Delivery, outcome: Outcome) -> None: ...
 
 
 @dataclass(slots=True)
@@ -233,9 +237,9 @@ class _Run:
         else:
             metrics.FRAMES.labels(look.frame.source, look.admission.reason).inc()
             if not look.admission.admitted:
-                await self._settle(look.delivery, Outcome.GATED, look)
+                await self._settle(look.delivery, Outcome.GATED)
             elif not self.p.shedding.wants(look.frame.source, look.admission, self.p.now()):
-                await self._settle(look.delivery, Outcome.SHED, look)
+                await self._settle(look.delivery, Outcome.SHED)
             else:
                 await self.budget.take(look.frame.size_bytes)
                 ticket = self.p.order.ticket(look.frame.source)
@@ -247,7 +251,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001  the event owns it
             await self._fail(look.delivery, error)
         else:
-            await self._settle(look.delivery, Outcome.PROCESSED, look)
+            await self._settle(look.delivery, Outcome.PROCESSED)
         finally:
             await self.budget.give(frame.size_bytes)
 
@@ -314,7 +318,6 @@ class _Run:
         item = Seen(observation, frame, asyncio.get_running_loop().create_future())
         self._release(self.p.order.push(key, ticket, item))
         await item.written
-        self.p.watch(frame, admission, Outcome.PROCESSED)
 
     def _release(self, ready: list[Seen]) -> None:
         for item in ready:
@@ -330,17 +333,17 @@ class _Run:
             if not isinstance(error, Exception):
                 raise
         else:
+            self.p.watch.seen(item.observation, alerts)
             if not item.written.done():
                 item.written.set_result(None)
 
-    async def _settle(self, delivery: Delivery, outcome: Outcome, look: Look | None = None) -> None:
+    async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         await delivery.settle(outcome)
         metrics.EVENTS.labels(delivery.traffic, outcome).inc()
         if isinstance(delivery.event, FrameEvent) and outcome is Outcome.PROCESSED:
             age = (self.p.now() - delivery.event.captured_at).total_seconds()
             metrics.AGE_SECONDS.labels(delivery.traffic).observe(max(0.0, age))
-        if outcome is not Outcome.PROCESSED:
-            self.p.watch(look.frame if look else None, look.admission if look else None, outcome)
+        self.p.watch.settled(delivery, outcome)
 
     async def _fail(self, delivery: Delivery, error: Exception) -> None:
         """A dead letter for a permanent error and for a bug of ours (the bytes are kept); others go up."""
@@ -352,7 +355,7 @@ class _Run:
             log.exception("%s %s: unexpected", delivery.event.source, delivery.event.id, exc_info=error)
         await delivery.settle(Outcome.DEAD, error)
         metrics.EVENTS.labels(delivery.traffic, Outcome.DEAD).inc()
-        self.p.watch(None, None, Outcome.DEAD)
+        self.p.watch.settled(delivery, Outcome.DEAD)
 
 
 def _ends_the_loop(error: Exception) -> bool:

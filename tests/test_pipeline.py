@@ -182,6 +182,20 @@ class Lenient:
         return source != self.refuse
 
 
+class Blind:
+    """A watcher that only counts."""
+
+    def __init__(self) -> None:
+        self.observations = 0
+        self.events: list[Outcome] = []
+
+    def seen(self, observation: Observation, alerts: Sequence[Alert]) -> None:
+        self.observations += 1
+
+    def settled(self, delivery: Delivery, outcome: Outcome) -> None:
+        self.events.append(outcome)
+
+
 def pipeline(source: Log, sheet: Sheet, **changes: object) -> Pipeline:
     gates: dict[str, object] = {}
     defaults: dict[str, object] = {
@@ -195,7 +209,7 @@ def pipeline(source: Log, sheet: Sheet, **changes: object) -> Pipeline:
         "outbox": sheet,
         "shedding": Lenient(),
         "now": lambda: START,
-        "watch": lambda *args: None,
+        "watch": Blind(),
     }
     return Pipeline(**{**defaults, **changes})  # type: ignore[arg-type]
 
@@ -214,7 +228,9 @@ async def test_every_live_frame_is_processed_in_capture_order_although_answers_c
 
 async def test_gated_frames_are_settled_as_gated_and_never_described() -> None:
     log, sheet, gate = Log([[frame_event(n) for n in range(9)]]), Sheet(), EveryThird()
-    await pipeline(log, sheet, gate_of=lambda name: gate).run()
+    watch = Blind()
+    await pipeline(log, sheet, gate_of=lambda name: gate, watch=watch).run()
+    assert watch.observations == 3 and sorted(watch.events) == ["gated"] * 6 + ["processed"] * 3
     assert sorted(log.outcomes().values()) == ["gated"] * 6 + ["processed"] * 3
     assert [row.id for row in sheet.rows] == ["obs-garage-0-0", "obs-garage-3-0", "obs-garage-6-0"]
 
