@@ -59,7 +59,7 @@ parity: export-env  ## compare the runtime with transformers, live; proves the c
 	@$(EXPORT_VENV)/bin/python -m models.parity $(ARGS)
 
 schema: setup  ## write the AsyncAPI document and the JSON Schemas that are generated from the code
-	@$(PY) -m stream schema --write docs/schemas
+	@$(PY) -m stream schema --write docs
 
 clean:  ## remove what was made here (environments included)
 	@rm -rf $(VENV) $(EXPORT_VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

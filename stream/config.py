@@ -244,14 +244,14 @@ def _fields(keys: list[str]) -> list[str]:
         if key.isdigit() or model is None:
             continue
         field = model.model_fields.get(key)
-        model = _section(field.annotation) if field else None
+        model = section_of(field.annotation) if field else None
     if model is None:
         return []
     return list(model.model_fields)
 
 
-def _section(annotation: Any) -> Any:
+def section_of(annotation: Any) -> Any:
     """The `Section` inside an annotation such as `tuple[CameraSettings, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in getattr(annotation, "__args__", ()) if (found := _section(part))), None)
+    return next((found for part in getattr(annotation, "__args__", ()) if (found := section_of(part))), None)

@@ -162,7 +162,7 @@ class Pipeline:
     limits: Limits = field(default_factory=Limits)
 
     async def run(self) -> None:
-        """Raises: an ExceptionGroup with DeviceFailed or Unavailable when nothing can go on; the rest stays unsettled."""
+        """Raises: an ExceptionGroup with DeviceFailed or Unavailable when nothing can go on; the rest is unsettled."""
         async with asyncio.TaskGroup() as group:
             for source in self.sources:
                 group.create_task(_Run(self, group).drain(source))
@@ -293,7 +293,7 @@ class _Run:
         metrics.FRAMES.labels(frame.source, reason).inc()
         try:
             await self._see(delivery, frame, Admission(True, reason), ticket, key=delivery.event.id)
-        except Exception as error:  # noqa: BLE001  the event owns it
+        except Exception as error:
             if _ends_the_loop(error):
                 raise
             return error

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stream import errors
 
 if TYPE_CHECKING:
-    from faststream.kafka import KafkaBroker
-
     from stream.config import Settings
-    from stream.types import Store
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
