@@ -103,8 +103,8 @@ class ModelSettings(Section):
 class GateOptions(Section):
     enabled: bool = Field(True, description="off: every frame is looked at")
     interval_s: float = Field(60, ge=0, description="a heartbeat look at least every so many seconds; 0: never")
-    min_size: float = Field(0.0, ge=0, le=1, description="smallest object, as a share of the picture's height")
-    max_size: float = Field(1.0, gt=0, le=1, description="largest object, as a share of the picture's height")
+    min_size: float = Field(0.0, ge=0, le=1, description="smallest object, as a share of the picture's area")
+    max_size: float = Field(1.0, gt=0, le=1, description="largest object, as a share of the picture's area")
 
 
 class CameraSettings(Section):
