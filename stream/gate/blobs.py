@@ -1,0 +1,154 @@
+"""From a picture of differences to blobs: what stands together, how strong, how old, and whether it is only light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.gate.background import Background
+from stream.gate.clutter import Clutter
+from stream.gate.picture import Plane
+from stream.gate.settings import Tuning
+
+Rect = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in reduced px."""
+
+_SQUARE = np.ones((3, 3), np.uint8)
+_TALL = np.ones((5, 3), np.uint8)  # people are cut in pieces top to bottom, so gaps close further that way
+_BORDER = 14  # contour length of a grown blob below which it cannot have the least area
+
+
+@dataclass(slots=True)
+class Blobs:
+    """The blobs of one frame."""
+
+    weak: Plane  # 255 where a pixel is over its threshold
+    objects: list[Rect] = field(default_factory=list)
+    lights: list[Rect] = field(default_factory=list)  # soft blobs: light or shadow, learnt quickly
+    keep: Plane | None = None  # 255 on pixels of objects: the background does not learn them
+    soft: bool = False  # a soft blob is large enough to fit a field of light to
+    small: list[tuple[int, Rect]] = field(default_factory=list)  # (changed pixels, box) of what may be clutter
+    count: int = 0
+
+
+class BlobFinder:
+    """Finds blobs; keeps how many frames in a row each pixel has been part of one."""
+
+    def __init__(self, shape: tuple[int, int], tuning: Tuning, threshold: int) -> None:
+        self._tuning = tuning
+        self._peak = max(3, tuning.min_peak)
+        self.age: Plane = np.zeros(shape, np.uint8)
+
+    def none(self) -> None:
+        """A frame without any difference."""
+        self.age[:] = 0
+
+    def find(self, picture: Plane, difference: Plane, excess: Plane, back: Background, clutter: Clutter, known: list[Rect], hasty: bool) -> Blobs:
+        """Blobs of one frame.
+
+        `excess` is difference over threshold; `known` boxes were judged solid a frame ago; `hasty`: frames are so far
+        apart that waiting for a second sight would miss what passes.
+        """
+        tuning = self._tuning
+        weak = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY)[1]
+        age = cv2.bitwise_and(cv2.add(cv2.dilate(self.age, _SQUARE), 1), weak)
+        found = Blobs(weak)  # type: ignore[arg-type]
+        grown, rects = self._outlines(excess, weak, found)
+        for x1, y1, x2, y2 in rects:
+            area = (x2 - x1) * (y2 - y1)
+            if area < tuning.min_area:
+                found.small.append((area, (x1, y1, x2, y2)))
+                continue
+            part = (slice(y1, y2), slice(x1, x2))
+            pixels = cv2.countNonZero(weak[part])
+            if pixels < 200:
+                found.small.append((pixels, (x1, y1, x2, y2)))
+            busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
+            if pixels < max(tuning.min_area, least) or int(excess[part].max()) < self._peak:
+                continue
+            if not self._confirmed(age[part], pixels, (x2 - x1, y2 - y1), busy, hasty):
+                continue
+            rect = (x1, y1, x2, y2)
+            if pixels > 40 and not _same(rect, known) and self._is_light(rect, picture, difference, weak, back, found):
+                continue
+            found.objects.append(rect)
+            if found.keep is None:
+                found.keep = np.zeros(weak.shape, np.uint8)
+            found.keep[part] = cv2.bitwise_or(found.keep[part], grown[part])
+        self._next = age
+        return found
+
+    def commit(self) -> None:
+        """The blobs last found are the ones that count: ages go on from them."""
+        self.age = self._next  # type: ignore[assignment]
+
+    def _outlines(self, excess: Plane, weak: Plane, found: Blobs) -> tuple[Plane, list[Rect]]:
+        """The weak picture grown, and the boxes of its blobs, largest first, without the growth."""
+        rows, columns = weak.shape
+        x, y, width, height = cv2.boundingRect(excess)
+        left, top, right, bottom = max(0, x - 2), max(0, y - 3), min(columns, x + width + 2), min(rows, y + height + 3)
+        grown = np.zeros_like(weak)
+        cv2.dilate(weak[top:bottom, left:right], _TALL, dst=grown[top:bottom, left:right])
+        contours = cv2.findContours(
+            grown[top:bottom, left:right], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(left, top)
+        )[0]
+        found.count = len(contours)
+        rects: list[Rect] = []
+        for contour in contours:
+            if len(contour) < _BORDER:
+                if len(found.small) < 80:
+                    cx, cy = contour[0, 0]
+                    found.small.append((3, (int(cx), int(cy), int(cx) + 2, int(cy) + 2)))
+                continue
+            x, y, width, height = cv2.boundingRect(contour)
+            x1, y1 = x + (x > 0), y + 2 * (y > 0)
+            x2, y2 = x + width - (x + width < columns), y + height - 2 * (y + height < rows)
+            if x2 > x1 and y2 > y1:
+                rects.append((x1, y1, x2, y2))
+        if len(rects) > self._tuning.most_blobs:
+            rects.sort(key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
+            del rects[self._tuning.most_blobs :]
+        return grown, rects
+
+    def _confirmed(self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool) -> bool:
+        if int(age.max()) >= self._tuning.confirm_frames + 2 * busy:
+            return True
+        if busy:
+            return False
+        solid = pixels > 0.4 * size[0] * size[1] and min(size) >= 5
+        return solid and pixels >= (25 if hasty else self._tuning.solid_area)
+
+    def _is_light(self, rect: Rect, picture: Plane, difference: Plane, weak: Plane, back: Background, found: Blobs) -> bool:
+        """Whether the rim of a blob shows no edge: the border of an object is sharp, that of light is soft."""
+        x1, y1, x2, y2 = rect
+        rows, columns = weak.shape
+        around = (slice(max(0, y1 - 1), min(rows, y2 + 1)), slice(max(0, x1 - 1), min(columns, x2 + 1)))
+        inside = weak[around]
+        rim = cv2.subtract(inside, cv2.erode(inside, _SQUARE, borderValue=255))
+        signed = cv2.subtract(picture[around], back.seen[around], dtype=cv2.CV_16S)
+        slope = cv2.max(
+            cv2.convertScaleAbs(cv2.Sobel(signed, cv2.CV_16S, 1, 0), alpha=0.5),
+            cv2.convertScaleAbs(cv2.Sobel(signed, cv2.CV_16S, 0, 1), alpha=0.5),
+        )  # four times the gradient per pixel
+        mean = cv2.mean(difference[around], inside)[0]
+        edges = cv2.bitwise_and(cv2.compare(slope, 4 * self._tuning.soft_edge * mean, cv2.CMP_GT), rim)
+        soft = 1 - cv2.countNonZero(edges) / max(1, cv2.countNonZero(rim))
+        if soft > self._tuning.soft_rim - 0.03 and cv2.countNonZero(inside) > 120:
+            found.soft = True
+        if soft <= self._tuning.soft_rim:
+            return False
+        found.lights.append(rect)
+        return True
+
+
+def _same(rect: Rect, known: list[Rect]) -> bool:
+    """Whether a box that was judged a frame ago is here again with about the same area."""
+    x1, y1, x2, y2 = rect
+    area = (x2 - x1) * (y2 - y1)
+    return any(
+        x1 < k[2] and k[0] < x2 and y1 < k[3] and k[1] < y2 and abs(area - (k[2] - k[0]) * (k[3] - k[1])) < 0.4 * area
+        for k in known
+    )

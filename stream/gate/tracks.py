@@ -1,0 +1,97 @@
+"""Which blobs move on, which stand, which only tremble: boxes followed from frame to frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Rect = tuple[int, int, int, int]
+
+_MOST = 60
+_LOST_FRAMES = 3  # a track outlives its blob by this
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """One blob through time. Places are reduced px, times seconds."""
+
+    rect: Rect
+    x: float
+    y: float
+    from_x: float
+    from_y: float
+    born_s: float
+    last_frame: int
+    path: float = 0.0
+    seen: int = 0
+    moved: bool = False
+    moves_s: float = 0.0  # when its pixels last changed
+    settled: bool = False
+    vx: float = 0.0
+    vy: float = 0.0
+    speed: float = 0.0
+
+    @property
+    def area(self) -> int:
+        return (self.rect[2] - self.rect[0]) * (self.rect[3] - self.rect[1])
+
+    @property
+    def net(self) -> float:
+        """Distance from where it was first seen, city blocks."""
+        return abs(self.x - self.from_x) + abs(self.y - self.from_y)
+
+    def follow(self, rect: Rect, frame: int) -> None:
+        """The blob is at `rect` now."""
+        x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
+        dx, dy = x - self.x, y - self.y
+        self.path += abs(dx) + abs(dy)
+        self.vx, self.vy = 0.9 * self.vx + 0.1 * dx, 0.9 * self.vy + 0.1 * dy
+        self.speed = 0.9 * self.speed + 0.1 * (abs(dx) + abs(dy))
+        self.rect, self.x, self.y, self.last_frame = rect, x, y, frame
+        self.seen += 1
+        # back and forth: whatever it was, it goes nowhere
+        if self.moved and self.speed > 0.5 and abs(self.vx) + abs(self.vy) < 0.2 * self.speed:
+            self.moved = False
+            self._restart()
+        elif self.seen % 60 == 0 and not self.moved:
+            self._restart()
+        if not self.moved and self.seen >= 3:
+            size = min(rect[2] - rect[0], rect[3] - rect[1])
+            self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
+
+    def _restart(self) -> None:
+        self.from_x, self.from_y, self.path = self.x, self.y, 0.0
+
+
+class Tracks:
+    """Follows blobs by the nearest overlapping box."""
+
+    def __init__(self) -> None:
+        self.all: list[Track] = []
+
+    def update(self, rects: list[Rect], frame: int, now_s: float) -> list[Track]:
+        """The tracks of `rects`, in their order."""
+        before = self.all
+        current: list[Track] = []
+        used: set[int] = set()
+        for rect in rects:
+            x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
+            nearest, distance = None, 0.0
+            for track in before:
+                other = track.rect
+                if rect[0] - 2 < other[2] and other[0] - 2 < rect[2] and rect[1] - 2 < other[3] and other[1] - 2 < rect[3]:
+                    apart = abs(x - track.x) + abs(y - track.y)
+                    if nearest is None or apart < distance:
+                        nearest, distance = track, apart
+            if nearest is not None and id(nearest) not in used:
+                used.add(id(nearest))
+                nearest.follow(rect, frame)
+                current.append(nearest)
+            else:
+                fresh = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s)
+                if nearest is not None:  # a blob fell in two: both parts have the history
+                    fresh.moved, fresh.seen, fresh.born_s = nearest.moved, nearest.seen, nearest.born_s
+                    fresh.moves_s, fresh.settled = nearest.moves_s, nearest.settled
+                current.append(fresh)
+        lost = [t for t in before if frame - t.last_frame < _LOST_FRAMES and id(t) not in used]
+        self.all = (current + lost)[:_MOST]
+        return current
