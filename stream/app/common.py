@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,23 +46,3 @@ def data_folder(settings: Settings) -> Path:
             f"cannot write to the data folder {folder} ({error.strerror}); choose another with --data DIR"
         ) from error
     return folder
-
-
-def security(settings: Settings) -> dict[str, Any]:
-    """aiokafka's arguments for TLS and SASL."""
-    kafka = settings.kafka
-    arguments: dict[str, Any] = {"security_protocol": kafka.security}
-    if kafka.security.endswith("SSL"):
-        try:
-            arguments["ssl_context"] = ssl.create_default_context(cafile=str(kafka.ca) if kafka.ca else None)
-        except OSError as error:
-            raise errors.Misconfigured(f"kafka.ca: cannot use {kafka.ca}: {error}") from error
-    if kafka.security.startswith("SASL"):
-        if not kafka.username or kafka.password is None:
-            raise errors.Misconfigured(f"kafka.security {kafka.security} needs kafka.username and kafka.password")
-        arguments |= {
-            "sasl_mechanism": kafka.mechanism,
-            "sasl_plain_username": kafka.username,
-            "sasl_plain_password": kafka.password.get_secret_value(),
-        }
-    return arguments

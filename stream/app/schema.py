@@ -30,9 +30,9 @@ def run(args: argparse.Namespace) -> int:
 def documents() -> dict[str, object]:
     """Name -> JSON document: `asyncapi` and one schema for each record on a topic."""
     from stream import wire
-    from stream.app import service
+    from stream.app import topics
 
-    return {"asyncapi": service.asyncapi(), **wire.schemas()}
+    return {"asyncapi": topics.asyncapi(), **wire.schemas()}
 
 
 def files() -> dict[str, str]:

@@ -1,0 +1,93 @@
+"""FastStream's part: the broker connection, the ASGI application with its lifespan, the AsyncAPI document."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from stream import __version__, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from faststream.asgi import AsgiFastStream
+    from faststream.asgi.types import ASGIApp
+    from faststream.kafka import KafkaBroker
+    from faststream.security import BaseSecurity
+
+    from stream.config import Kafka, Settings
+
+REQUEST_TIMEOUT_MS = 40_000
+"""JoinGroup is bounded by it, so it must exceed the rebalance timeout (30 s) by several seconds."""
+
+
+def kafka_broker(settings: Settings, bootstrap: str) -> KafkaBroker:
+    """The one connection of a process: idempotent producer, consumers by hand-less subscribers. Nothing is started."""
+    from faststream.kafka import KafkaBroker
+
+    return KafkaBroker(
+        bootstrap,
+        security=security_of(settings.kafka),
+        client_id="seestream",
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=5,
+        max_batch_size=256 << 10,
+        max_request_size=2 << 20,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        logger=None,
+    )
+
+
+def security_of(kafka: Kafka) -> BaseSecurity | None:
+    """FastStream's security object. Raises: Misconfigured when the settings do not fit together."""
+    from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+    if kafka.security == "PLAINTEXT":
+        return None
+    context = None
+    if kafka.security.endswith("SSL"):
+        try:
+            context = ssl.create_default_context(cafile=str(kafka.ca) if kafka.ca else None)
+        except OSError as error:
+            raise errors.Misconfigured(f"kafka.ca: cannot use {kafka.ca}: {error}") from error
+    if kafka.security == "SSL":
+        return BaseSecurity(ssl_context=context, use_ssl=True)
+    if not kafka.username or kafka.password is None:
+        raise errors.Misconfigured(f"kafka.security {kafka.security} needs kafka.username and kafka.password")
+    kind = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}[kafka.mechanism]
+    return kind(kafka.username, kafka.password.get_secret_value(), ssl_context=context, use_ssl=context is not None)
+
+
+def client_arguments(settings: Settings) -> dict[str, Any]:
+    """The same security as arguments of a bare aiokafka client, for the commands that only read or write a topic."""
+    from faststream.kafka.security import parse_security
+
+    return parse_security(security_of(settings.kafka))
+
+
+def asgi_service(
+    broker: KafkaBroker, page: ASGIApp | None, routes: Sequence[tuple[str, ASGIApp]] = ()
+) -> AsgiFastStream:
+    """FastStream's ASGI application: its lifespan starts the broker, `/asyncapi` documents it, the rest is `page`."""
+    from faststream.asgi import AsgiFastStream
+    from faststream.specification import AsyncAPI
+
+    from stream.app.topics import DESCRIPTION
+
+    class Service(AsgiFastStream):
+        """FastStream matches its routes exactly; everything else belongs to the page."""
+
+        async def not_found(self, scope: Any, receive: Any, send: Any) -> None:
+            if page is None:
+                await super().not_found(scope, receive, send)
+            else:
+                await page(scope, receive, send)
+
+    return Service(
+        broker,
+        asgi_routes=list(routes),
+        asyncapi_path="/asyncapi",
+        logger=None,
+        specification=AsyncAPI(title="seestream", version=__version__, description=DESCRIPTION),
+    )
