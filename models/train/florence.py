@@ -8,6 +8,7 @@ changing what came before. Stop at any time: the next start goes on from the las
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Plan:
             return self.stem_lr * min(1.0, (step + 1) / 60)
         start = self.steps * (1 - self.decay_share)
         through = min(1.0, max(0.0, (step - start) / (self.steps - start)))
-        return self.lr * min(1.0, (step - STEM_STEPS + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * through)))
+        return self.lr * min(1.0, (step - STEM_STEPS + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * through)))
 
     def sigma(self, step: int) -> float:
         """Width of the soft labels of locations, in bins."""
@@ -150,7 +151,7 @@ class Trainer:
 
 def run(rank: int, work: Path, plan: Plan, seed: int, workers: int, port: int) -> None:
     """One worker's run to the end of the plan."""
-    torch.set_num_threads(1)
+    checkpoint.fast_matrices()
     if workers > 1:
         address = f"tcp://127.0.0.1:{port}"
         torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=workers)

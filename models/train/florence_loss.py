@@ -21,8 +21,8 @@ _BOX_SAMPLE = 300
 
 def soft_bins(bins: Tensor, sigma: float) -> Tensor:
     """Gaussian soft labels (N, LOCATIONS) around the bins (N,): a near miss is nearly right."""
-    distance = torch.arange(LOCATIONS)[None] - bins[:, None]
-    weights = torch.exp(-0.5 * (distance / sigma) ** 2)
+    bell = torch.exp(-0.5 * (torch.arange(1 - LOCATIONS, LOCATIONS) / sigma) ** 2)
+    weights = bell.unfold(0, LOCATIONS, 1)[LOCATIONS - 1 - bins]
     return weights / weights.sum(1, keepdim=True)
 
 

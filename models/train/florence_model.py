@@ -15,6 +15,8 @@ from stream.capture.scenery.plates import ALPHABET
 
 WIDTH = 128
 STAGES = (56, 72, 96, 128)
+IMAGE_TOKENS = 1 + GRID * GRID
+"""The mean of all cells first, then the cells."""
 CHARACTERS = 1 + len(ALPHABET)
 POSITIONS = 1 + MAX_INDEX
 
@@ -63,6 +65,7 @@ def config(vocabulary: int) -> Florence2Config:
 def build(vocabulary: int, first_location: int) -> Florence2ForConditionalGeneration:
     """A model with random weights; the ids `first_location`.. are the location tokens."""
     model = Florence2ForConditionalGeneration(config(vocabulary))
+    model.set_attn_implementation("eager")  # see fast_matrices
     _start_smooth(model, first_location)
     return model
 

@@ -7,6 +7,7 @@ pooled vector. Stop at any time: the next start goes on from the last checkpoint
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Plan:
         """Warm-up of 100 steps, constant, then a cosine to 1 %."""
         start = self.steps * (1 - self.decay_share)
         through = min(1.0, max(0.0, (step - start) / (self.steps - start)))
-        return self.lr * min(1.0, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * through)))
+        return self.lr * min(1.0, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * through)))
 
     def helper_weights(self, step: int) -> tuple[float, float]:
         """Weights of the patch heads and of the attribute head."""
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torch.set_num_threads(1)
+    checkpoint.fast_matrices()
     trainer = Trainer(args.work, Plan(args.steps), args.seed)
     recent: list[list[float]] = []
     since = time.monotonic()
