@@ -39,7 +39,7 @@ def up(names: list[str]) -> None:
         if isinstance(service, Kafka):
             print(f"export SEESTREAM__KAFKA__BOOTSTRAP={service.bootstrap}")
         elif isinstance(service, Weaviate):
-            print(f"export SEESTREAM__STORE__URL=weaviate+{service.url}?grpc_port={service.grpc_port}")
+            print(f"export SEESTREAM__STORE__URL={service.url} SEESTREAM__STORE__GRPC_PORT={service.grpc_port}")
 
 
 def down(names: list[str]) -> None:

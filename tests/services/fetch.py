@@ -133,7 +133,10 @@ def _run(name: str, command: list[str], limit_s: float, environment: dict[str, s
     started = time.monotonic()
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
             env={**os.environ, **(environment or {})},
         )
         try:

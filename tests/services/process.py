@@ -89,8 +89,13 @@ class Service:
         command = self.command()
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder,
-                env={**os.environ, **self.environment()}, start_new_session=True,
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=self.folder,
+                env={**os.environ, **self.environment()},
+                start_new_session=True,
             )
         (self.folder / "pid").write_text(f"{self._process.pid} {os.getpid()}")
         self._wait_ready()
