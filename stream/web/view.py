@@ -1,0 +1,140 @@
+"""What a template shows of an observation: plain values, so that templates hold no logic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from stream.types import Alert, Box, Observation
+
+_HUES = 6
+"""How many box colours the style sheet has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A box drawn over the picture, in source pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    name: str
+    hue: int  # 0 to 5: one label has one colour everywhere
+    text_y: float  # base line of the name: above the box, or inside where there is no room
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One observation on the page."""
+
+    id: str
+    source: str
+    caption: str
+    iso: str  # machine-readable capture time; the script shows it in the browser's zone
+    time: str  # for people without the script: the server's zone
+    width: int
+    height: int
+    text_px: float  # size of the names in the picture, in source pixels
+    snapshot: str | None  # URL path, quoted
+    link: str
+    marks: list[Mark] = field(default_factory=list)
+    regions: list[Mark] = field(default_factory=list)  # the gate's
+    labels: list[tuple[str, int, str, int]] = field(default_factory=list)  # name, count, best score, hue
+    reading: str = ""
+    reason: str = ""
+    offset: str = ""
+    demo: bool = False
+    borrowed: bool = False  # the caption is an earlier observation's
+    score: str | None = None
+
+
+def card(observation: Observation, root: str, score: float | None = None) -> Card:
+    """`root` is the path the app is mounted at, without a slash at its end."""
+    media = observation.media
+    text_px = max(media.width, media.height) / 26
+    return Card(
+        id=observation.id,
+        source=observation.source,
+        caption=observation.caption or "",
+        iso=observation.captured_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        time=local(observation.captured_at),
+        width=media.width,
+        height=media.height,
+        text_px=round(text_px, 1),
+        snapshot=None if observation.snapshot is None else f"{root}/snapshots/{quote(observation.snapshot)}",
+        link=f"{root}/observations/{quote(observation.id, safe='')}",
+        marks=[_mark(item.box, f"{item.label} {item.score:.2f}", item.label, text_px) for item in observation.objects],
+        regions=[_mark(box, "", "", text_px) for box in observation.gate.boxes],
+        labels=_labels(observation),
+        reading=" · ".join(item.text for item in observation.text),
+        reason=str(observation.gate.reason),
+        offset="" if media.offset_s is None else _clock(media.offset_s),
+        demo=observation.provenance.demo,
+        borrowed=observation.derived_from is not None,
+        score=None if score is None else f"{score:.3f}",
+    )
+
+
+def _mark(box: Box, name: str, label: str, text_px: float) -> Mark:
+    above = box.y1 - 0.3 * text_px
+    return Mark(
+        x=round(box.x1, 1),
+        y=round(box.y1, 1),
+        width=round(max(0.0, box.x2 - box.x1), 1),
+        height=round(max(0.0, box.y2 - box.y1), 1),
+        name=name,
+        hue=hue(label),
+        text_y=round(above if above > text_px else box.y1 + 1.1 * text_px, 1),
+    )
+
+
+def _labels(observation: Observation) -> list[tuple[str, int, str, int]]:
+    scores: dict[str, list[float]] = {}
+    for item in observation.objects:
+        scores.setdefault(item.label, []).append(item.score)
+    order = sorted(scores.items(), key=lambda pair: -max(pair[1]))
+    return [(label, len(found), f"{max(found):.2f}", hue(label)) for label, found in order]
+
+
+def hue(label: str) -> int:
+    """The colour of a label, the same in every process."""
+    return sum(label.casefold().encode()) % _HUES
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def local(when: datetime) -> str:
+    """For people: the server's zone, with its name."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One alert on the page."""
+
+    id: str
+    rule: str
+    message: str
+    source: str
+    iso: str
+    time: str
+    link: str
+
+
+def notice(alert: Alert, root: str) -> Notice:
+    """`root` as for `card`."""
+    return Notice(
+        id=alert.id,
+        rule=alert.rule,
+        message=alert.message,
+        source=alert.source,
+        iso=alert.captured_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        time=local(alert.captured_at),
+        link=f"{root}/observations/{quote(alert.observation, safe='')}",
+    )
