@@ -6,6 +6,7 @@ models are trained and measured on these scenes, and the synthetic demo camera f
 
 from __future__ import annotations
 
+from stream.capture.scenery.camera import CameraFrame, DrivewayCamera
 from stream.capture.scenery.captions import caption, phrase
 from stream.capture.scenery.objects import Plate, Scene, SceneObject
 from stream.capture.scenery.palette import CLASS_COLORS, CLASSES, COLORS, PLACES, SIZE_PX
@@ -20,6 +21,8 @@ __all__ = [
     "PLACES",
     "SIZE_PX",
     "STANDARD_MIX",
+    "CameraFrame",
+    "DrivewayCamera",
     "Plate",
     "Scene",
     "SceneObject",
