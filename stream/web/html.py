@@ -94,7 +94,7 @@ class Pages:
         return self._show(
             "observation.html",
             request,
-            card=card(found, root),
+            card=card(found, root, large=True),
             observation=found,
             raw=raw,
             can_compare=any(vector.box is None for vector in found.vectors),

@@ -50,10 +50,10 @@ class Card:
     score: str | None = None
 
 
-def card(observation: Observation, root: str, score: float | None = None) -> Card:
-    """`root` is the path the app is mounted at, without a slash at its end."""
+def card(observation: Observation, root: str, score: float | None = None, *, large: bool = False) -> Card:
+    """`root` is the path the app is mounted at, without a slash at its end; `large` is for a page of its own."""
     media = observation.media
-    text_px = max(media.width, media.height) / 26
+    text_px = max(media.width, media.height) / (44 if large else 26)
     return Card(
         id=observation.id,
         source=observation.source,

@@ -2,14 +2,17 @@
 "use strict";
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const calendar = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+const longAgo = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 function showTimes(root) {
-  const today = new Date().toDateString();
+  const now = new Date();
   for (const time of root.querySelectorAll("time[datetime]")) {
     const when = new Date(time.dateTime);
     if (Number.isNaN(when.getTime())) continue;
-    time.textContent = (when.toDateString() === today ? clock : calendar).format(when);
+    const days = Math.abs(now - when) / 86400000;
+    const format = when.toDateString() === now.toDateString() ? clock : days < 180 ? calendar : longAgo;
+    time.textContent = format.format(when);
     time.title = when.toISOString();
   }
 }
