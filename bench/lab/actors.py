@@ -54,8 +54,8 @@ class Actor:
             walked = walked if walked < start else max(start, walked - length)
         return self.x + self.vx * walked, self.y + self.vy * walked, walked, stands
 
-    def draw(self, image: Gray, frame: int, ground: Gray) -> Truth | None:
-        """Paint into `image`; the box of what can be seen, or None when less than a third is in the picture."""
+    def draw(self, image: Gray, frame: int, ground: Gray) -> tuple[Truth, bool] | None:
+        """Paint into `image`; the box of what can be seen, and whether that is at least a third of it."""
         if not self.enters <= frame < self.leaves:
             return None
         x, y, walked, stands = self.place(frame)
@@ -70,10 +70,11 @@ class Actor:
         seen = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
         image[y0:y1, x0:x1] = image[y0:y1, x0:x1] * (1 - alpha[seen]) + color[seen]
         solid = alpha[seen] > 0.5
-        if solid.sum() < max(12, 0.3 * (alpha > 0.5).sum()):
+        if not solid.any():
             return None
         ys, xs = np.where(solid)
-        return x0 + int(xs.min()), y0 + int(ys.min()), x0 + int(xs.max()) + 1, y0 + int(ys.max()) + 1
+        box = (x0 + int(xs.min()), y0 + int(ys.min()), x0 + int(xs.max()) + 1, y0 + int(ys.max()) + 1)
+        return box, bool(solid.sum() >= max(12, 0.3 * (alpha > 0.5).sum()))
 
     def _shade(self, ground: Gray, at: tuple[float, float]) -> list[float]:
         if self.shades is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 import av
 import cv2
@@ -24,7 +25,16 @@ FPS = 10.0
 FRAMES = 300
 HELD_OUT = 100
 Luma = NDArray[np.uint8]
-Labelled = tuple[Luma, list[Truth]]
+
+
+class Labels(NamedTuple):
+    """What is in one frame. `partial` objects are less than a third in the picture: neither missed nor false."""
+
+    whole: list[Truth]
+    partial: list[Truth]
+
+
+Labelled = tuple[Luma, Labels]
 
 
 @dataclass
@@ -195,7 +205,8 @@ def render(name: str, seed: int, frames: int = FRAMES) -> Iterator[Labelled]:
         image = ground * np.float32(gain)
         for layer in scene.before:
             image = layer(image, frame)
-        truths = [box for actor in scene.actors if (box := actor.draw(image, frame, scene.base))]
+        drawn = [found for actor in scene.actors if (found := actor.draw(image, frame, scene.base))]
+        truths = Labels([box for box, whole in drawn if whole], [box for box, whole in drawn if not whole])
         for actor in scene.actors if scene.beams else ():
             if actor.enters <= frame < actor.leaves:
                 x, y, _, _ = actor.place(frame)
@@ -218,7 +229,7 @@ def compressed(clip: Iterator[Labelled], bits_per_s: int = 300_000) -> Iterator[
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.thread_count = 1
-    waiting: list[list[Truth]] = []
+    waiting: list[Labels] = []
 
     def decode(packets: list[av.Packet]) -> Iterator[Labelled]:
         for packet in packets:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.lab.clips import Labels
 
 BoxLike = Sequence[float]
 
@@ -67,15 +69,16 @@ def _paint(boxes: Sequence[BoxLike], shape: tuple[int, int], grow: float = 0.0, 
     return plane
 
 
-def score(truths: Sequence[Sequence[BoxLike]], said: Sequence[Seen], shape: tuple[int, int], warm: int = 50) -> Score:
+def score(labels: Sequence[Labels], said: Sequence[Seen], shape: tuple[int, int], warm: int = 50) -> Score:
     """Compare frame by frame from frame `warm` on. `shape` is (height, width) of the source in px."""
+    truths = [[*label.whole, *label.partial] for label in labels]
     result = Score(frames=len(truths) - warm)
     last_false = -_APART - 1
     stay: list[int] = []  # [first frame, first covered frame] of the present stay
     for index in range(warm, len(truths)):
-        boxes, true = said[index].boxes, truths[index]
+        boxes, true = said[index].boxes, labels[index].whole
         painted = _paint(boxes, shape)
-        grown = _paint(true, shape, 0.25, 4)
+        grown = _paint(truths[index], shape, 0.25, 4)
         hit = 0
         for x1, y1, x2, y2 in true:
             part = painted[int(y1 // _CELL) : max(int(y2 // _CELL), int(y1 // _CELL) + 1), int(x1 // _CELL) : max(int(x2 // _CELL), int(x1 // _CELL) + 1)]

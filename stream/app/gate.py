@@ -96,9 +96,13 @@ def _frames(path: Path, every_s: float) -> Iterator[tuple[int, float, VideoFrame
             if not container.streams.video:
                 raise BadMedia(f"{path} has no video stream")
             container.streams.video[0].thread_type = "AUTO"
-            next_s, last_s = float("-inf"), 0.0
+            rate = container.streams.video[0].guessed_rate
+            step_s = float(1 / rate) if rate else 0.04
+            next_s, last_s = float("-inf"), -step_s
             for index, picture in enumerate(container.decode(video=0)):
-                pts_s = picture.time if picture.time is not None else last_s + 0.04
+                pts_s = picture.time
+                if pts_s is None or pts_s <= last_s:  # interlaced films carry stamps of reordered fields
+                    pts_s = last_s + step_s
                 last_s = pts_s
                 if pts_s >= next_s:
                     next_s = pts_s + every_s if every_s else next_s

@@ -134,8 +134,10 @@ class BlobFinder:
             cv2.convertScaleAbs(cv2.Sobel(signed, cv2.CV_16S, 0, 1), alpha=0.5),
         )  # four times the gradient per pixel
         mean = cv2.mean(difference[around], inside)[0]
-        edges = cv2.bitwise_and(cv2.compare(slope, 4 * self._tuning.soft_edge * mean, cv2.CMP_GT), rim)
-        soft = 1 - cv2.countNonZero(edges) / max(1, cv2.countNonZero(rim))
+        sharp = cv2.compare(slope, 4 * self._tuning.soft_edge * mean, cv2.CMP_GT)
+        soft = 1 - cv2.countNonZero(cv2.bitwise_and(sharp, rim)) / max(1, cv2.countNonZero(rim))
+        if cv2.countNonZero(cv2.bitwise_and(sharp, inside)) > self._tuning.soft_inside * cv2.countNonZero(inside):
+            return False  # windows, clothes: light has no pattern of its own
         if soft > self._tuning.soft_rim - 0.03 and cv2.countNonZero(inside) > 120:
             found.soft = True
         if soft <= self._tuning.soft_rim:

@@ -71,8 +71,13 @@ class Activity:
         self.limit: Field = np.zeros(shape, np.float32)  # the threshold that foliage asks for
         self._movers: list[Rect] = []
 
-    def update(self, weak: Plane, difference: Plane, keep: Plane | None, movers: list[Rect], step_s: float) -> None:
-        """One frame: `weak` pixels differ, `keep` ones belong to objects, `movers` are boxes of what moves."""
+    def update(
+        self, weak: Plane, difference: Plane, keep: Plane | None, movers: list[Rect], shaky: Plane | None, step_s: float
+    ) -> None:
+        """One frame: `weak` pixels differ, `keep` ones belong to objects, `movers` are boxes of what moves.
+
+        Only pixels in `shaky` blocks, where motion goes to and fro, can be foliage.
+        """
         longest = min(60, max(2, round(self._tuning.toggle_s / step_s)))
         ended = cv2.bitwise_and(self._was, cv2.bitwise_not(weak))
         toggled = cv2.bitwise_and(ended, cv2.compare(self._dwell, longest, cv2.CMP_LE))
@@ -80,7 +85,12 @@ class Activity:
         short = cv2.bitwise_and(difference, cv2.compare(self._dwell, longest, cv2.CMP_LE))
         if keep is not None:
             toggled = cv2.max(toggled, cv2.min(keep, 20))
-        for x1, y1, x2, y2 in movers + self._movers:
+        if shaky is None:
+            toggled[:] = 0
+            short[:] = 0
+        else:
+            toggled, short = cv2.bitwise_and(toggled, shaky), cv2.bitwise_and(short, shaky)
+        for x1, y1, x2, y2 in movers + self._movers if shaky is not None else ():
             part = (slice(max(0, y1 - 2), y2 + 2), slice(max(0, x1 - 2), x2 + 2))
             toggled[part] = 0
             short[part] = 0

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 
 from stream.gate.background import Background
-from stream.gate.blobs import Blobs, BlobFinder, Rect
+from stream.gate.blobs import BlobFinder, Blobs, Rect
 from stream.gate.clutter import Activity, Clutter
+from stream.gate.flow import Coherence
 from stream.gate.ghosts import left_behind
+from stream.gate.memory import Memory
 from stream.gate.picture import Places, Plane, Reducer
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
 from stream.gate.split import tightened
@@ -85,12 +87,13 @@ class Detector:
         self.back = Background(picture, self.tuning, self.settings.threshold)
         self._finder = BlobFinder(shape, self.tuning, self.settings.threshold)
         self._clutter, self.activity = Clutter(shape, self.tuning), Activity(shape, self.tuning)
+        self._flow = Coherence(shape)
+        self._memory = Memory(picture, self.settings.hold_s)
         self._tracks = Tracks()
         self._places = Places(self.settings, shape)
-        self._still: Plane = np.zeros(shape, np.uint8)
         self._earlier = self._last = picture  # a slow step ago; a frame ago
         self._unsettled = self._dimmed = self._shaded = 0
-        self._held: list[Track] = []
+        self._share = 0.0  # that differed a frame ago
         self._difference = np.empty(shape, np.uint8)
         self._excess = np.empty(shape, np.uint8)
 
@@ -124,15 +127,18 @@ class Detector:
         changed = self._subtract(picture)
         share = changed / self._area
         relit = False
-        if share > 0.08 and self.frames > _WARM and self.back.relight(picture, share):
+        sudden = share > 0.08 and (share > 1.3 * self._share + 0.03 or self._at_s - self._slow_at_s >= self.tuning.slow_s)
+        self._share = share
+        if sudden and self.frames > _WARM and self.back.relight(picture, share):
             self.back.rebuild(self.activity.limit)
             changed = self._subtract(picture)
-            share = changed / self._area
+            self._share = share = changed / self._area
             relit, self._dimmed = True, 6
         if share > 0.5:
             self._unsettled = _CALM
             self.back.replace(picture)
             self._tracks = Tracks()
+            self._memory.doubt()
             self._last = picture
             return Motion(Reason.SCENE, share)
         if not changed:
@@ -154,6 +160,7 @@ class Detector:
             self.activity.calm(self.step_s)
             self._tracks.update([], self.frames, self._at_s)
             self.back.learn(picture, self._weight(), None)
+            self._memory.update(picture, None, self.back, self._at_s)
             self.back.deviate(self._difference, None, self._deviation_weight())
             self._slow(picture, None, [])
             self._last = picture
@@ -162,7 +169,7 @@ class Detector:
     def _busy(self, picture: Plane, learns: bool, relit: bool, share: float) -> Motion:
         blobs = self._blobs(picture)
         if not learns:
-            return self._answer(picture, blobs, [], relit, share)
+            return self._answer(picture, blobs, Tracks().update(blobs.objects, self.frames, self._at_s), relit, share)
         self._finder.commit()
         for x1, y1, x2, y2 in blobs.lights:
             self.back.absorb(picture, (slice(y1, y2), slice(x1, x2)), 0.4)
@@ -177,8 +184,10 @@ class Detector:
             weight = 0.4
         elif self._shaded:
             weight = max(weight, 0.3)
-        self.activity.update(blobs.weak, self._difference, keep, movers, self.step_s)
+        self._flow.update(picture, self._at_s)
+        self.activity.update(blobs.weak, self._difference, keep, movers, self._flow.to_and_fro, self.step_s)
         self.back.learn(picture, weight, keep)
+        self._memory.update(picture, blobs.weak, self.back, self._at_s)
         self.back.deviate(self._difference, blobs.weak, self._deviation_weight())
         self._slow(picture, blobs, tracks)
         motion = self._answer(picture, blobs, tracks, relit, share)
@@ -227,8 +236,9 @@ class Detector:
         boxes: list[Box] = []
         moving: list[bool] = []
         across, down = self.luma_shape[1] / self._shape[1], self.luma_shape[0] / self._shape[0]
-        for track in shown:
-            for x1, y1, x2, y2 in tightened(blobs.weak, track.rect, self.tuning.fill):
+        parts = tightened(blobs.weak, [t.rect for t in shown], self.tuning.fill)
+        for track, pieces in zip(shown, parts, strict=True):
+            for x1, y1, x2, y2 in pieces:
                 boxes.append(Box(x1 * across, y1 * down, x2 * across, y2 * down))
                 moving.append(not track.settled)
         if any(moving):
@@ -270,9 +280,7 @@ class Detector:
             since = self._at_s - track.born_s
             if left_behind(picture, self.back.seen, blobs.weak, track.rect):
                 self._absorb(picture, blobs.weak, track.rect)
-            elif not track.moved and since > self.tuning.still_s:
-                self.back.absorb(picture, part)
-            elif self._at_s - track.moves_s > self.settings.hold_s:
+            elif not track.moved and since > self.tuning.still_s and track.area < 60:
                 self.back.absorb(picture, part)
             elif not track.settled:
                 track.settled = True

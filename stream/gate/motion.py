@@ -29,6 +29,7 @@ class MotionGate:
         self.settings = settings or GateSettings()
         self._detector = Detector(self.settings, tuning)
         self._looked_at_s: float | None = None  # when a frame was last admitted
+        self._stream_s: float | None = None
         self._warming = 0
 
     def detect(self, luma: Plane, at_s: float) -> Motion:
@@ -56,7 +57,7 @@ class MotionGate:
         Raises:
             BadMedia: the frame's luma picture is empty or not a plane of bytes.
         """
-        at_s = frame.captured_at.timestamp() if frame.pts_s is None else frame.pts_s
+        at_s = frame.captured_at.timestamp() if frame.pts_s is None else self._stream_time(frame.pts_s)
         motion = self.detect(frame.luma, at_s)
         height, width = frame.luma.shape
         boxes = _scaled(motion.boxes, frame.width / width, frame.height / height)
@@ -70,6 +71,16 @@ class MotionGate:
         if admitted and (self._looked_at_s is None or not 0 <= self._looked_at_s - at_s < _CLOCK_JUMP_S):
             self._looked_at_s = at_s
         return Admission(admitted, reason, motion.score, boxes)
+
+    def _stream_time(self, pts_s: float) -> float:
+        """Stream time that only goes forward: a film's pictures come in order even where their time stamps do not.
+
+        Interlaced H.264 in MP4 often has the stamps of reordered fields on the wrong pictures.
+        """
+        if self._stream_s is not None and self._stream_s - _CLOCK_JUMP_S < pts_s <= self._stream_s:
+            pts_s = self._stream_s + 0.5 * self._detector.step_s
+        self._stream_s = pts_s
+        return pts_s
 
     def _due(self, at_s: float) -> bool:
         """Whether the heartbeat asks for a look. A clock that went back starts the interval anew."""

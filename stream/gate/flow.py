@@ -1,0 +1,60 @@
+"""Where motion goes somewhere, and where it only goes to and fro.
+
+Leaves, flags, water and people who sway move back and forth; traffic and people who walk move on. Per block of a coarse
+grid the sum of normal flow (Horn and Schunck 1981: -I_t times the gradient) is compared with the sum of its amounts over
+the last seconds. No box is needed, so merged blobs in dense traffic do not disturb it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.gate.picture import Plane
+
+_GRID = (20, 12)  # blocks across, down
+_EVERY_S = 0.1
+_MEMORY_S = 2.0
+_SHAKY = 0.4  # share of the motion that goes on, below which a block only trembles
+_FAINT = 6.0  # flow (levels^2) below this says nothing
+
+
+class Coherence:
+    """Call `update` with every frame that has motion; `to_and_fro` is the mask of blocks that only tremble."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._shape = shape
+        self._last: Plane | None = None
+        self._last_s = 0.0
+        self._along = np.zeros((2, _GRID[1], _GRID[0]), np.float32)
+        self._total = np.zeros((_GRID[1], _GRID[0]), np.float32)
+        self.to_and_fro: Plane | None = None  # 255 where motion goes nowhere, in the reduced picture; None: nowhere
+
+    def update(self, picture: Plane, now_s: float) -> None:
+        """Take the flow since the picture before last into account."""
+        passed = now_s - self._last_s
+        if self._last is not None and 0 <= passed < _EVERY_S * 0.95:
+            return
+        small = cv2.resize(picture, (max(1, picture.shape[1] // 2), max(1, picture.shape[0] // 2)), interpolation=cv2.INTER_AREA)
+        last, self._last, self._last_s = self._last, small, now_s
+        if last is None or not 0 < passed < 1.5:
+            return
+        change = cv2.subtract(last, small, dtype=cv2.CV_16S)  # -I_t
+        mean = cv2.addWeighted(last, 0.5, small, 0.5, 0)
+        across, down = cv2.spatialGradient(mean)
+        flow = np.stack([_blocks(change, across), _blocks(change, down)])
+        share = min(1.0, passed / _MEMORY_S)
+        self._along += share * (flow - self._along)
+        self._total += share * (np.hypot(flow[0], flow[1]) - self._total)
+        shaky = (np.hypot(self._along[0], self._along[1]) < _SHAKY * self._total) & (self._total > _FAINT)
+        if not shaky.any():
+            self.to_and_fro = None
+            return
+        rows, columns = self._shape
+        self.to_and_fro = cv2.resize(shaky.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_NEAREST)
+
+
+def _blocks(change: NDArray[np.int16], slope: NDArray[np.int16]) -> NDArray[np.float32]:
+    product = cv2.multiply(change, slope, dtype=cv2.CV_32F)
+    return cv2.resize(product, _GRID, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,56 @@
+"""How long each pixel has looked like the background, and how long like something else: which of them to believe.
+
+A pixel of the background that was seen for long is believed for `hold_s` against anything new; one that was only seen in
+the first frame, under someone who walked off since, gives way to what has been stable for longer than it ever was. That
+is what makes a start in the middle of dense traffic work, where no frame shows the empty street.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from stream.gate.background import Background
+from stream.gate.picture import Plane
+
+_TICKS = 240  # of trust, at most; counters are bytes
+_GAIN = 4  # trust for each tick that a pixel looks like the background: full after a quarter of `hold_s`
+_NEAR = np.ones((7, 7), np.uint8)
+_LEAST = 3  # ticks that a new look must be stable before it can replace anything
+
+
+class Memory:
+    """Counts in ticks of `hold_s` / 240."""
+
+    def __init__(self, picture: Plane, hold_s: float) -> None:
+        self._tick_s = hold_s / _TICKS
+        self._due_s = float("-inf")
+        self._candidate: Plane = picture.copy()
+        self._run: Plane = np.zeros(picture.shape, np.uint8)
+        self._trust: Plane = np.zeros(picture.shape, np.uint8)
+
+    def update(self, picture: Plane, weak: Plane | None, back: Background, now_s: float) -> None:
+        """Once a frame; `weak` pixels differ from the background. Replaces the background where it is not believed."""
+        if 0 <= now_s - self._due_s + self._tick_s < self._tick_s:
+            return
+        self._due_s = now_s + self._tick_s
+        tolerance = max(5.0, 3 * back.sigma)
+        other = cv2.compare(cv2.absdiff(picture, self._candidate), tolerance, cv2.CMP_GT)
+        cv2.copyTo(picture, other, self._candidate)
+        self._run = cv2.bitwise_and(cv2.add(self._run, 1), cv2.bitwise_not(other))
+        if weak is None:
+            self._trust = cv2.min(cv2.add(self._trust, _GAIN), _TICKS)
+            return
+        # what changes nearby is the inside of something that passes: no reason to believe its look
+        calm = cv2.bitwise_not(cv2.bitwise_or(cv2.dilate(other, _NEAR), weak))
+        self._trust = cv2.min(cv2.add(self._trust, cv2.bitwise_and(calm, _GAIN)), _TICKS)
+        longer = cv2.compare(self._run, cv2.max(self._trust, _LEAST), cv2.CMP_GT)
+        replaced = cv2.bitwise_and(longer, weak)
+        if cv2.countNonZero(replaced):
+            back.replace(picture, replaced)
+            cv2.copyTo(self._run, replaced, self._trust)
+
+    def doubt(self) -> None:
+        """The scene has changed: nothing is known for long."""
+        self._trust[:] = 0
+        self._run[:] = 0
