@@ -28,6 +28,12 @@ CAMERA_CONNECTED = Gauge(
     ["source"],
     registry=REGISTRY,
 )
+CAMERA_DROPPED = Counter(
+    "seestream_camera_dropped_total",
+    "Frames lost in capture: a newer one came while an older one was being published, or publishing failed.",
+    ["source"],
+    registry=REGISTRY,
+)
 LAG_RECORDS = Gauge("seestream_lag_records", "Records in the log that are not committed.", ["group"], registry=REGISTRY)
 IN_FLIGHT_BYTES = Gauge(
     "seestream_in_flight_bytes",
