@@ -90,7 +90,7 @@ def _rule(item: Mapping[Any, Any], where: str, faults: list[str]) -> Rule | None
         return None
     rule = Rule(**values)
     if not rule.wants_object and not rule.words:
-        faults.append(f"{where}: matches every picture; give it a label, words, a zone or a score")
+        faults.append(f"{where}: matches every picture; give it a label, words, a zone or a min_score")
     if rule.overlap is not None and rule.zone is None:
         faults.append(f"{where}: overlap: needs a zone")
     if rule.timezone is not None and rule.between is None and "{time}" not in rule.message:
@@ -186,7 +186,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "source": _texts,
     "label": _texts,
-    "score": _number(0, 1),
+    "min_score": _number(0, 1),
     "zone": _zone,
     "overlap": _number(0.01, 1),
     "words": _texts,

@@ -30,12 +30,12 @@ def _phrase(words: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """All conditions that are given must hold. Without label, zone and score only its words are looked for."""
+    """All conditions that are given must hold. Without label, zone and min_score only its words are looked for."""
 
     name: str
     source: tuple[str, ...] = ("*",)  # globs, case-insensitive, any of them
     label: tuple[str, ...] = ()  # globs, case-insensitive, any of them; empty: any object
-    score: float = 0.0  # the object's score is at least this, 0 to 1
+    min_score: float = 0.0  # the object's score is at least this, 0 to 1
     zone: Polygon | None = None  # relative corners
     overlap: float | None = None  # share of the box inside the zone; None: its foot point lies inside
     words: tuple[str, ...] = ()  # each of these phrases is in the caption or in the object's label
@@ -50,7 +50,7 @@ class Rule:
 
     @property
     def wants_object(self) -> bool:
-        return bool(self.label) or self.zone is not None or self.score > 0
+        return bool(self.label) or self.zone is not None or self.min_score > 0
 
     def match(self, observation: Observation) -> tuple[bool, Detection | None]:
         """Whether the observation matches, and by which object (the one with the highest score; None: by its words)."""
@@ -86,7 +86,7 @@ class Rule:
         return (self.message or ("{label} at {source}" if item else "{source}: {caption}")).format_map(values)
 
     def _is_it(self, item: Detection, observation: Observation) -> bool:
-        if item.score < self.score or (self.label and not _any_glob(self.label, item.label)):
+        if item.score < self.min_score or (self.label and not _any_glob(self.label, item.label)):
             return False
         return self.zone is None or self._in_zone(item.box, observation.media.width, observation.media.height)
 

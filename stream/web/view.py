@@ -53,7 +53,7 @@ class Card:
 def card(observation: Observation, root: str, score: float | None = None, *, large: bool = False) -> Card:
     """`root` is the path the app is mounted at, without a slash at its end; `large` is for a page of its own."""
     media = observation.media
-    text_px = max(media.width, media.height) / (44 if large else 26)
+    text_px = max(media.width, media.height) / (36 if large else 26)
     return Card(
         id=observation.id,
         source=observation.source,

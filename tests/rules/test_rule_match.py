@@ -52,8 +52,8 @@ def test_label(see, thing, label, seen, expected):
 
 
 def test_score_is_a_lower_bound_that_is_included(see, thing):
-    assert alerts(see(0, thing(score=0.5)), label="car", score=0.5)
-    assert not alerts(see(0, thing(score=0.49)), label="car", score=0.5)
+    assert alerts(see(0, thing(score=0.5)), label="car", min_score=0.5)
+    assert not alerts(see(0, thing(score=0.49)), label="car", min_score=0.5)
 
 
 @pytest.mark.parametrize(

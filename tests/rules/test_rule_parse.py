@@ -15,7 +15,7 @@ rules:
   - name: Night visitor
     source: [drive, "yard*"]
     label: [person, dog]
-    score: 0.4
+    min_score: 0.4
     zone: [[0, 0.5], [1, 0.5], [1, 1], [0, 1]]
     overlap: 0.3
     words: red jacket
@@ -36,7 +36,7 @@ def test_every_key_is_read(tmp_path):
     path = tmp_path / "rules.yaml"
     path.write_text(FULL)
     (rule,) = Rules.load(path).rules
-    assert (rule.name, rule.source, rule.label, rule.score) == (
+    assert (rule.name, rule.source, rule.label, rule.min_score) == (
         "Night visitor",
         ("drive", "yard*"),
         ("person", "dog"),
@@ -67,9 +67,9 @@ def test_no_rules_is_fine():
         ("- {name: a, label: 5}", "label: must be text or a list of texts, not a number"),
         ("- {name: a, label: [off]}", "label: must be text, not False; put it in quotes"),
         ("- {name: a, label: []}", "label: must be text or a list"),
-        ("- {name: a, label: car, score: 70}", "score: must be a number from 0 to 1, not 70"),
-        ("- {name: a, label: car, score: yes}", "score: must be a number"),
-        ("- {name: a, label: car, score: .nan}", "score: must be a number"),
+        ("- {name: a, label: car, min_score: 70}", "min_score: must be a number from 0 to 1, not 70"),
+        ("- {name: a, label: car, min_score: yes}", "min_score: must be a number"),
+        ("- {name: a, label: car, min_score: .nan}", "min_score: must be a number"),
         ("- {name: a, label: car, cool_down_s: -1}", "cool_down_s: must be a number from 0"),
         ("- {name: a, zone: [[0, 0], [1, 1]]}", "zone: must be a list of at least 3 corners"),
         ("- {name: a, zone: [[0, 0], [640, 0], [640, 480]]}", "each from 0 to 1"),
@@ -97,7 +97,7 @@ def test_fault_says_what_and_where(text, expected):
 
 
 def test_all_faults_are_named_at_once():
-    message = fault("- {name: a, lable: car, score: 2}\n- {name: b}")
+    message = fault("- {name: a, lable: car, min_score: 2}\n- {name: b}")
     assert len(message.splitlines()) == 3
 
 
@@ -112,7 +112,7 @@ anything = st.recursive(
     max_leaves=8,
 )
 KEYS = st.sampled_from(
-    ["name", "source", "label", "score", "zone", "overlap", "words", "between", "timezone", "message"]
+    ["name", "source", "label", "min_score", "zone", "overlap", "words", "between", "timezone", "message"]
 )
 
 
