@@ -1,0 +1,148 @@
+"""`seestream demo`: everything embedded, a synthetic camera and an upload folder, a live table of what is seen."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stream import errors
+from stream.app import common
+
+if TYPE_CHECKING:
+    from stream.app.board import Board
+    from stream.app.worker import Worker
+    from stream.config import Settings
+    from stream.pipeline import Watcher
+
+RULES: list[dict[str, Any]] = [
+    {"name": "person at the house", "label": "person", "min_score": 0.5, "cool_down_s": 20},
+]
+DRAIN_S = 2.0
+"""Ctrl-C ends within 3 s: what is not done by then is left unsettled, as after a crash."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    common.add_settings_arguments(parser)
+    parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds with a summary")
+    parser.add_argument("--json", action="store_true", help="print one Observation a line")
+    footage = parser.add_mutually_exclusive_group()
+    footage.add_argument("--video", metavar="FILE", help="film a video file instead of the drawn scene")
+    footage.add_argument("--camera", metavar="URL", help="film a real camera (rtsp://, http://)")
+    parser.add_argument("--port", type=int, metavar="N", help="port of the page (default 8765, or a free one)")
+    parser.add_argument("--seed", type=int, default=1, help="of the drawn scene")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.video and not Path(args.video).expanduser().is_file():
+        raise errors.Misconfigured(f"--video {args.video}: no such file")
+    common.set_up_logging("WARNING" if not os.environ.get("SEESTREAM_LOG") else "INFO")
+    settings = _settings(args)
+    common.data_folder(settings)
+    asyncio.run(_demo(args, settings))
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    """The user's settings with the demo's camera, folder, rule and a page on a free port where 8765 is taken."""
+    from stream.config import CameraSettings, FolderSettings
+
+    settings = common.settings_of(args)
+    changes: dict[str, Any] = {}
+    uploads = settings.data_dir / "demo-uploads"
+    changes["folders"] = (*settings.folders, FolderSettings(path=uploads, source="uploads"))
+    footage = args.camera or (str(Path(args.video).expanduser()) if args.video else None)
+    if footage:
+        changes["cameras"] = (CameraSettings(name="camera", url=footage, fps=5),)
+    if not settings.rules:
+        changes["rules"] = tuple(RULES)
+    port = args.port if args.port is not None else _free_port(settings.web.host, settings.web.port)
+    changes["web"] = settings.web.model_copy(update={"port": port})
+    return settings.model_copy(update=changes)
+
+
+def _free_port(host: str, wanted: int) -> int:
+    import socket
+
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, wanted))
+        return wanted
+    return 0
+
+
+async def _demo(args: argparse.Namespace, settings: Settings) -> None:
+    from stream.app.board import Board, JsonLines
+    from stream.app.worker import ROLES, open_worker, stop_on_signals
+
+    boards: list[Board] = []
+
+    def watcher(worker: Worker) -> Watcher:
+        demo = bool(worker.scheduler and worker.scheduler.models.demo)
+        boards.append(Board(demo, worker.load))
+        return JsonLines(boards[0]) if args.json else boards[0]
+
+    async with open_worker(settings, frozenset(ROLES), watcher) as worker:
+        stop_on_signals(worker.stop, lambda: os._exit(130))
+        if not (args.video or args.camera):
+            worker.jobs.append(partial(_film_the_drawn_scene, worker, args.seed))
+            worker.jobs.append(partial(_fill_the_folder, settings.data_dir / "demo-uploads", args.seed))
+        if args.seconds:
+            worker.jobs.append(partial(_stop_after, worker, args.seconds))
+        running = asyncio.create_task(worker.run())
+        await _show(args, worker, boards[0], running)
+        await asyncio.wait({running}, timeout=DRAIN_S)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    print("\n".join(boards[0].summary()), file=sys.stderr if args.json else sys.stdout)
+
+
+async def _show(args: argparse.Namespace, worker: Worker, board: Board, running: asyncio.Task[None]) -> None:
+    """The live table until the end of the run or a signal."""
+    ending = asyncio.create_task(worker.stop.wait())
+    if args.json:
+        await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    header = f"[bold]seestream demo[/] · page {worker.address} · broker {worker.bootstrap} · Ctrl-C ends"
+    console = Console()
+    with Live(board.render(header), console=console, auto_refresh=False, transient=console.is_terminal) as live:
+        while not (running.done() or ending.done()):
+            await asyncio.wait({running, ending}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
+            if console.is_terminal:
+                live.update(board.render(header), refresh=True)
+        live.update(board.render(header), refresh=True)
+    ending.cancel()
+
+
+async def _stop_after(worker: Worker, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    worker.stop.set()
+
+
+async def _film_the_drawn_scene(worker: Worker, seed: int) -> None:
+    from stream.capture import SyntheticCamera
+    from stream.capture.scenery import DrivewayCamera
+
+    await SyntheticCamera("driveway", worker.publisher, driveway=DrivewayCamera(seed)).run()
+
+
+async def _fill_the_folder(folder: Path, seed: int) -> None:
+    """Puts pictures and a short film into the watched folder, as a person would."""
+    from stream.app.samples import write_film, write_picture
+
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    await asyncio.sleep(3)
+    for number in range(3):
+        await asyncio.to_thread(write_picture, folder / f"picture-{seed}-{number}.jpg", seed * 100 + number)
+        await asyncio.sleep(3)
+    await asyncio.to_thread(write_film, folder / f"film-{seed}.mp4", seed)

@@ -1,0 +1,129 @@
+"""The role `process`: consumers, decoding, gate, models, rules and sinks around the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from stream import wire
+from stream.app import parts
+from stream.app.describe import Describer
+from stream.consume import Caution, Consumer, DeadLetterTopic, Ledger, Limits
+from stream.pipeline import Limits as PipelineLimits
+from stream.pipeline import Pipeline, Seen, Watcher
+from stream.rules import Sequencer
+from stream.sinks import ObservationTopic, Outbox, Retention
+from stream.types import Admission, Scheduler, Sink, Traffic
+
+if TYPE_CHECKING:
+    from faststream.kafka import KafkaBroker
+
+    from stream.config import Settings
+    from stream.types import Store
+
+
+@dataclass(frozen=True, slots=True)
+class AgeLimit:
+    """Sheds what is too old, looks at all the rest."""
+
+    max_age_s: float
+
+    def too_old(self, captured_at: datetime, now: datetime) -> bool:
+        return (now - captured_at).total_seconds() > self.max_age_s
+
+    def wants(self, source: str, admission: Admission, now: datetime) -> bool:
+        return True
+
+
+@dataclass(slots=True)
+class Process:
+    """What processes events, opened; `pipeline.run()` is the work, `stop` ends it in good order."""
+
+    pipeline: Pipeline
+    consumers: list[Consumer]
+    outbox: Outbox
+
+    def lag(self) -> int:
+        """Records in the log that are not committed, over all groups."""
+        return sum(consumer.lag() for consumer in self.consumers)
+
+    def trouble(self, now: datetime) -> str | None:
+        """Why this process should be restarted, or None (liveness)."""
+        return next((why for consumer in self.consumers if (why := consumer.healthy(now))), None)
+
+    async def stop(self) -> None:
+        """Ends the consumers' deliveries; the pipeline then finishes what is in flight."""
+        for consumer in self.consumers:
+            await consumer.stop()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_process(
+    settings: Settings,
+    broker: KafkaBroker,
+    scheduler: Scheduler,
+    store: Store,
+    watcher: Watcher,
+    extra_sinks: tuple[Sink, ...] = (),
+) -> AsyncIterator[Process]:
+    """Joins the groups; leaving drains, commits and leaves them. The broker object must be started."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_retention(settings, store))
+        topics = ObservationTopic(broker, settings.kafka.detections, settings.kafka.alerts)
+        outbox = await stack.enter_async_context(Outbox([store, topics, *extra_sinks], parts.snapshots(settings)))
+        consumers = [await stack.enter_async_context(consumer) for consumer in _consumers(settings, broker)]
+        pipeline = Pipeline(
+            sources=consumers,
+            decoder=parts.decoder(settings),
+            gate_of=parts.Gates(settings),
+            describe=_describer(settings, scheduler),
+            scheduler=scheduler,
+            order=Sequencer[Seen](),
+            rules=parts.rules(settings).apply,
+            outbox=outbox,
+            shedding=AgeLimit(settings.sampling.max_age_s),
+            now=now,
+            watch=watcher,
+            limits=PipelineLimits(lanes=settings.decode_workers, budget_bytes=settings.in_flight_mb << 20),
+        )
+        yield Process(pipeline, consumers, outbox)
+
+
+def _retention(settings: Settings, store: Store) -> Retention:
+    rows = settings.retention.observations
+    return Retention(
+        {"snapshots": parts.snapshots(settings), "blobs": parts.blobs(settings)},
+        store if hasattr(store, "trim") else None,  # type: ignore[arg-type]
+        observations_max_age_s=rows.max_age_days * 86_400,
+        observations_max_bytes=int(rows.max_gb * 1e9),
+    )
+
+
+def _describer(settings: Settings, scheduler: Scheduler) -> Describer:
+    tasks = settings.models.tasks
+    revision = wire.revision(scheduler.models, {"tasks": list(tasks), "novelty": settings.sampling.novelty})
+    novelty = None
+    return Describer(scheduler, novelty, tasks=tasks, revision=revision)
+
+
+def _consumers(settings: Settings, broker: KafkaBroker) -> list[Consumer]:
+    """One group a traffic class, so that a rebalance of the one does not touch the other."""
+    kafka = settings.kafka
+    caution = Caution()
+    dead, ledger = DeadLetterTopic(broker, kafka.dead_letters), Ledger(broker, kafka.ledger)
+    live = Limits.live(settings.sampling.max_age_s)
+    classes = (
+        (kafka.frames, "live", Traffic.LIVE, wire.parse_frame, live),
+        (kafka.files, "uploads", Traffic.UPLOAD, wire.parse_files, Limits()),
+    )
+    return [
+        Consumer(broker, topic, f"{kafka.group}-{name}", traffic, parse, dead, ledger, limits, caution)
+        for topic, name, traffic, parse, limits in classes
+    ]

@@ -1,0 +1,290 @@
+"""One process with its roles: capture, process, web. `run` and `demo` are this with different settings and watchers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from stream import errors
+from stream.app import parts, service
+from stream.app.board import Load
+
+if TYPE_CHECKING:
+    from faststream.kafka import KafkaBroker
+
+    from stream.app.engine import Engine
+    from stream.app.process import Process
+    from stream.config import Settings
+    from stream.pipeline import Watcher
+    from stream.sinks import EventPublisher
+    from stream.types import Scheduler, Store
+    from stream.web import Live
+
+log = logging.getLogger(__name__)
+
+ROLES = ("capture", "process", "web")
+GRACE_S = 25.0
+"""How long a first SIGTERM may take to drain: below Kubernetes' default of 30 s."""
+
+
+class Quiet:
+    """A watcher for processes that nobody watches."""
+
+    def seen(self, observation: Any, alerts: Any) -> None:
+        """Nothing to show."""
+
+    def settled(self, delivery: Any, outcome: Any) -> None:
+        """Nothing to show."""
+
+
+@dataclass
+class Worker:
+    """Everything of one process, opened. `run` returns when `stop` is set and the work in flight is done."""
+
+    settings: Settings
+    roles: frozenset[str]
+    bootstrap: str
+    broker: KafkaBroker
+    publisher: EventPublisher
+    store: Store | None = None
+    engine: Engine | None = None
+    scheduler: Scheduler | None = None
+    process: Process | None = None
+    live: Live | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    jobs: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    address: str | None = None  # of the page
+    _server: Any = None
+
+    async def run(self) -> None:
+        """Raises: an ExceptionGroup with what ended a role; the others are then stopped without settling."""
+        async with asyncio.TaskGroup() as group:
+            background = [group.create_task(_forever(job)) for job in self._background()]
+            work = group.create_task(self.process.pipeline.run()) if self.process else None
+            stopped = group.create_task(self.stop.wait())
+            waiting = [task for task in (work, stopped) if task]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in background:
+                task.cancel()
+            if self.live:
+                self.live.close()
+            if self._server:
+                self._server.should_exit = True
+            if self.process and work:
+                await self.process.stop()
+                await work
+            stopped.cancel()
+
+    def _background(self) -> list[Callable[[], Awaitable[None]]]:
+        jobs = list(self.jobs)
+        if "capture" in self.roles:
+            jobs += [camera.run for camera in parts.cameras(self.settings, self.publisher)]
+            jobs += [folder.run for folder in parts.watched_folders(self.settings, self.publisher)]
+        if self.process:
+            jobs.append(self._watch_health)
+        return jobs
+
+    async def _watch_health(self) -> None:
+        """An unhealthy process ends itself for its supervisor: what is unsettled is delivered again to the next one."""
+        from stream.app.process import now
+
+        while True:
+            await asyncio.sleep(5)
+            why = self.unhealthy(now())
+            if why:
+                raise errors.DeviceFailed(f"unhealthy, ending for a restart: {why}")
+
+    def unhealthy(self, when: Any) -> str | None:
+        """Why this process should be restarted, or None."""
+        if self.process and (why := self.process.trouble(when)):
+            return why
+        return self.engine.scheduler.healthy() if self.engine else None
+
+    def load(self) -> Load:
+        """For the status line."""
+        trouble = self.process.outbox.trouble if self.process else None
+        lag = self.process.lag() if self.process else 0
+        pace = getattr(self.scheduler, "pace", None)
+        batch, compute_ms = pace() if pace else (0.0, 0.0)
+        return Load(lag, batch, compute_ms, trouble)
+
+
+async def _forever(job: Callable[[], Awaitable[None]]) -> None:
+    await job()
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings,
+    roles: frozenset[str],
+    watcher: Callable[[Worker], Watcher],
+    scheduler: Scheduler | None = None,
+) -> AsyncIterator[Worker]:
+    """Opens what the roles need, in order, and closes it in reverse. `scheduler` replaces the models (fault suite).
+
+    Raises: Misconfigured, BrokerUnavailable, StoreUnavailable, each with one line.
+    """
+    from stream.app.common import data_folder
+
+    async with AsyncExitStack() as stack:
+        data_folder(settings)
+        bootstrap = await _bootstrap(settings, stack)
+        broker = service.kafka_broker(settings, bootstrap)
+        worker = Worker(settings, roles, bootstrap, broker, parts.publisher(settings, broker))
+        if roles & {"process", "web"}:
+            worker.store = await stack.enter_async_context(parts.store(settings))  # type: ignore[arg-type]
+            await _open_models(worker, scheduler, stack)
+        app = service.asgi_service(broker, _page(worker) if "web" in roles else None)
+        await _start(app, bootstrap, stack)
+        await _ensure_topics(settings, bootstrap)
+        if "process" in roles:
+            from stream.app.process import open_process
+
+            assert worker.store is not None and worker.scheduler is not None
+            extra = (worker.live,) if worker.live else ()
+            worker.process = await stack.enter_async_context(
+                open_process(settings, broker, worker.scheduler, worker.store, watcher(worker), extra)
+            )
+        if "web" in roles:
+            await _serve(worker, app, stack)
+        yield worker
+
+
+async def _bootstrap(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.kafka.bootstrap != "embedded":
+        return settings.kafka.bootstrap
+    from stream.app.embedded import EmbeddedBroker
+
+    embedded = await stack.enter_async_context(EmbeddedBroker(settings.data_dir))
+    return embedded.bootstrap
+
+
+async def _open_models(worker: Worker, scheduler: Scheduler | None, stack: AsyncExitStack) -> None:
+    if scheduler is not None:
+        worker.scheduler = scheduler
+        return
+    from stream.app.engine import open_engine
+
+    worker.engine = await stack.enter_async_context(open_engine(worker.settings.models))
+    worker.scheduler = worker.engine.scheduler
+
+
+async def _start(app: Any, bootstrap: str, stack: AsyncExitStack) -> None:
+    from aiokafka.errors import KafkaError
+
+    started = asyncio.Event()
+    app.after_startup(started.set)
+    try:
+        # The context is entered before the broker object is connected; the hook says when it is.
+        await stack.enter_async_context(app.start_lifespan_context())
+        await started.wait()
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise errors.BrokerUnavailable(f"no Kafka broker answers at {bootstrap}: {error}") from error
+
+
+async def _ensure_topics(settings: Settings, bootstrap: str) -> None:
+    """Creates the topics that are not there; a broker that does not allow it may have them already."""
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+    from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+
+    kafka = settings.kafka
+    if kafka.bootstrap == "embedded":
+        return
+    names = (kafka.frames, kafka.files, kafka.detections, kafka.alerts, kafka.dead_letters, kafka.ledger)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **service.client_arguments(settings))
+    try:
+        await admin.start()
+        there = set(await admin.list_topics())
+        missing = [NewTopic(name, kafka.partitions, kafka.replication) for name in names if name not in there]
+        if missing:
+            await admin.create_topics(missing)
+    except TopicAlreadyExistsError:
+        pass
+    except KafkaError as error:
+        raise errors.BrokerUnavailable(f"cannot see or create the topics at {bootstrap}: {error}") from error
+    finally:
+        await admin.close()
+
+
+def _page(worker: Worker) -> Any:
+    from stream.app.process import now
+    from stream.web import Live, page
+
+    assert worker.store is not None
+    store, engine = worker.store, worker.engine
+    worker.live = Live()
+
+    async def embed_text(text: str) -> Any:
+        assert engine is not None
+        return (await asyncio.to_thread(engine.siglip.embed_text, [text]))[0]
+
+    def store_trouble() -> str | None:
+        return worker.process.outbox.trouble if worker.process else None
+
+    async def store_answers() -> str | None:
+        await store.recent(limit=1)
+        return None
+
+    return page(
+        store,
+        embed_text if engine else None,
+        worker.settings.data_dir / "snapshots",
+        live=worker.live,
+        model=engine.siglip.name if engine else None,
+        demo=bool(worker.scheduler and worker.scheduler.models.demo),
+        liveness={"loop": lambda: worker.unhealthy(now())},
+        readiness={"outputs": store_trouble, "store": store_answers},
+    )
+
+
+async def _serve(worker: Worker, app: Any, stack: AsyncExitStack) -> None:
+    """The HTTP server beside the loop. Raises: Misconfigured in one line when the port is taken."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Signals belong to the worker: it drains first."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    web = worker.settings.web
+    listener = socket.socket(socket.AF_INET6 if ":" in web.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((web.host, web.port))
+    except OSError as error:
+        listener.close()
+        raise errors.Misconfigured(
+            f"the page cannot listen on {web.host}:{web.port}: {error.strerror}; choose another web.port"
+        ) from error
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2)
+    server = worker._server = Server(config)
+    task = asyncio.create_task(server.serve([listener]), name="web")
+    worker.address = f"http://{web.host}:{listener.getsockname()[1]}"
+
+    async def finish() -> None:
+        server.should_exit = True
+        await asyncio.wait([task], timeout=3)
+        listener.close()
+
+    stack.push_async_callback(finish)
+
+
+def stop_on_signals(stop: asyncio.Event, ended: Callable[[], None]) -> None:
+    """First SIGTERM or Ctrl-C: drain. Second: end at once; what was not settled is delivered again."""
+    loop = asyncio.get_running_loop()
+
+    def handle() -> None:
+        if stop.is_set():
+            ended()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, handle)
