@@ -6,7 +6,6 @@ Runs in the training environment. Without checkpoints (--random) it writes model
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import onnx
 import torch
 from torch import Tensor, nn
-from transformers import Florence2ForConditionalGeneration, SiglipModel
+from transformers import Florence2ForConditionalGeneration, PretrainedConfig, SiglipModel
 
 from models.export.florence2 import published
 from models.export.graph import PUBLISHED_OPSET, save, trace
@@ -24,6 +23,7 @@ from models.train.florence_batch import MEAN, STD, Words
 from models.train.tasks import PROMPTS
 from models.train.vocabulary import SIGLIP_LENGTH, florence_tokenizer, siglip_tokenizer
 from stream.capture.scenery import CLASSES, COLORS, PLACES, SIZE_PX
+from stream.infer import manifest
 
 LICENCE = "Apache-2.0"
 _BICUBIC = 3
@@ -90,7 +90,7 @@ def export_florence(out: Path, checkpoint: Path | None) -> None:
     for name, graph in published(model.eval(), SIZE_PX):
         save(graph, out / f"{name}.onnx")
     tokenizer.save(str(out / "tokenizer.json"))
-    _write_json(out / "config.json", _portable(model.config.to_dict(), "Florence2ForConditionalGeneration"))
+    _write_json(out / "config.json", _portable(model.config, "Florence2ForConditionalGeneration"))
     processor = _preprocessor(MEAN, STD, "CLIPImageProcessor")
     tokens = {"do_center_crop": False, "image_seq_length": florence_model.IMAGE_TOKENS}
     _write_json(out / "preprocessor_config.json", processor | tokens)
@@ -133,32 +133,29 @@ def export_siglip(out: Path, checkpoint: Path | None) -> None:
     siglip_tokenizer().save(str(out / "tokenizer.json"))
     # The scale and bias are weights of the whole model, which neither file holds.
     scalars = {"logit_scale": model.logit_scale.item(), "logit_bias": model.logit_bias.item()}
-    _write_json(out / "config.json", _portable(model.config.to_dict(), "SiglipModel") | scalars)
+    _write_json(out / "calibration.json", scalars)
+    _write_json(out / "config.json", _portable(model.config, "SiglipModel"))
     _write_json(out / "preprocessor_config.json", _preprocessor((0.5,) * 3, (0.5,) * 3, "SiglipImageProcessor"))
-    _write_manifest(out, "siglip", ["text-image similarity"])
+    _write_manifest(out, "siglip", None)
 
 
-def _portable(config: dict[str, Any], architecture: str) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if not key.startswith("_")} | {"architectures": [architecture]}
+def _portable(config: PretrainedConfig, architecture: str) -> dict[str, Any]:
+    """What differs from the library's defaults, as save_pretrained writes it."""
+    content: dict[str, Any] = json.loads(config.to_json_string(use_diff=True))
+    return {"architectures": [architecture], **content}
 
 
-def _write_manifest(folder: Path, architecture: str, tasks: list[str]) -> None:
-    files = {}
-    for path in sorted(folder.iterdir()):
-        if path.name != "manifest.json":
-            content = path.read_bytes()
-            files[path.name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    manifest = {
-        "architecture": architecture,
-        "demo": True,
+def _write_manifest(folder: Path, architecture: str, tasks: list[str] | None) -> None:
+    path = manifest.write(folder, name=folder.name, architecture=architecture, demo=True, tasks=tasks)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    files = content.pop("files")
+    said = {
         "precision": "fp32",
         "layout": "published",
-        "tasks": tasks,
         "labels": {"classes": list(CLASSES), "colors": list(COLORS), "places": list(PLACES)},
         "licence": LICENCE,
-        "files": files,
     }
-    _write_json(folder / "manifest.json", manifest)
+    _write_json(path, content | said | {"files": files})
 
 
 def main() -> None:
