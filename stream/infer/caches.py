@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stream.infer.session import Array, Buffer, Graph
+from stream.infer.buffers import Buffer
+from stream.infer.session import Array, Graph
 
 TEXT_AT_FIRST = 24
 """Prompt tokens that slots have room for at first: the prompts without input have 8 to 15."""
@@ -83,7 +84,7 @@ class Caches:
         for half in self._halves:
             port = self._graph.inputs[f"{kind}.{half}"]
             heads, width = int(port.shape[1] or 0), int(port.shape[3] or 0)
-            grown[half] = self._graph.buffer((self._slots, heads, length, width), port.dtype)
+            grown[half] = Buffer.on(self._graph, (self._slots, heads, length, width), port.dtype)
             if half in old:
                 before: Array = old[half].read()
                 memory = grown[half].read()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.errors import InferenceFailed
-from stream.infer.generate import Rules, Search
+from stream.infer.generate import Feed, Rules, Search
 from stream.infer.layout import Layout, Seat, Seen
 from stream.infer.tasks import Task
 
@@ -53,6 +53,16 @@ class Decoding:
         """Rows being decoded."""
         return len(self._rows)
 
+    @property
+    def capacity(self) -> int:
+        """Rows that can be decoded at once."""
+        return self.layout.slots // self.width
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows being decoded."""
+        return tuple(self._rows)
+
     def admit(self, seen: Seen, rows: Sequence[Row]) -> None:
         """Encodes the prompts of at most `free` rows and puts them into slots. On an error none of them is in."""
         taken = sorted(self._free)[: len(rows) * self.width]
@@ -69,7 +79,7 @@ class Decoding:
         """One token for every row; the rows that have ended with it, their slots free again."""
         if not self._rows:
             return []
-        feeds = {}
+        feeds: dict[int, Feed] = {}
         for row in self._rows:
             assert row.search is not None
             feeds.update(zip(row.slots, row.search.feeds(), strict=True))

@@ -67,9 +67,9 @@ class Florence2:
     ) -> Florence2:
         """Reads a model folder, verifies what it uses, and warms up.
 
-        `precision` auto is fp16 on CUDA where there are such files, else fp32. `layout` auto is the static one where the
-        folder has it. `slots` rows are decoded at once (beams take one each); 8 on the CPU, 64 on CUDA. `beams` None is 1:
-        the reference's 3 cost three times the decoding. `max_tokens` caps tasks by token, over the table's caps.
+        `precision` auto is fp16 on CUDA where there are such files, else fp32. `layout` auto is the static one where
+        the folder has it. `slots` is how many rows are decoded at once: 8 on the CPU, 64 on CUDA. `beams` None is
+        1; the reference's 3 take three slots each. `max_tokens` maps task tokens to caps other than the table's.
 
         Raises:
             BadModel: a file is missing, altered or of another architecture.
@@ -105,7 +105,8 @@ class Florence2:
         for token in tasks:
             task_named(token)
             if token not in self.tasks:
-                raise Misconfigured(f"{self.manifest.name} was not trained for {token}; it knows {', '.join(self.tasks)}")
+                known = ", ".join(self.tasks)
+                raise Misconfigured(f"{self.manifest.name} was not trained for {token}; it knows {known}")
 
     def warm_up(self) -> None:
         """One picture and one token, so that the first real frame pays for no set-up."""
@@ -137,7 +138,7 @@ class Florence2:
         ids = self._words.encode(prompt(task, text))
         room = self._positions - self._image_tokens
         if len(ids) > room:
-            raise InferenceFailed(f"the prompt of {token} has {len(ids)} tokens; this model takes at most {room}: shorten it")
+            raise InferenceFailed(f"the prompt of {token} has {len(ids)} tokens, this model takes {room}: shorten it")
         cap = min(self._caps.get(token, task.max_tokens), self._positions - 2)
         return Row(image, ids, task, cap, owner)
 
@@ -203,14 +204,12 @@ class _Files:
     def open(self, layout: str, preprocess: Preprocess, slots: int | None, beams: int) -> Layout:
         if layout == "static":
             vision, encoder, decoder = (self.graph(f"static_{part}") for part in ("vision", "encoder", "decoder"))
-            count = max(slots or _SLOTS[decoder.device], 1) * (1 if slots is None else beams)
+            count = max(slots or _SLOTS[decoder.device], beams)
             reorder = self.graph("static_reorder") if beams > 1 and decoder.device == "cuda" else None
-            return StaticLayout(vision, encoder, decoder, reorder, slots=max(count, beams))
+            return StaticLayout(vision, encoder, decoder, reorder, slots=count)
         vision, embed, encoder = (self.graph(stem) for stem in ("vision_encoder", "embed_tokens", "encoder_model"))
         merged = self._manifest.has("decoder_model_merged", self.precision)
         decoder = self.graph("decoder_model_merged" if merged else "decoder_model")
         following = None if merged else self.graph("decoder_with_past_model")
-        count = max(slots or _SLOTS[decoder.device], 1) * (1 if slots is None else beams)
-        return PublishedLayout(
-            vision, embed, encoder, decoder, following, preprocess, slots=max(count, beams)
-        )
+        count = max(slots or _SLOTS[decoder.device], beams)
+        return PublishedLayout(vision, embed, encoder, decoder, following, preprocess, slots=count)

@@ -1,7 +1,7 @@
 """Choosing tokens: greedy and beam search with the rules of transformers' `generate`, one object for each request.
 
-A search never calls a graph. It says which tokens to feed (`feeds`), is told what came out (`advance`), and so any number
-of them can share the slots of one decoder, each at its own position.
+A search never calls a graph. It says which tokens to feed (`feeds`) and is told what came out (`advance`), and so any
+number of them can share the slots of one decoder, each at its own position.
 """
 
 from __future__ import annotations
@@ -130,7 +130,6 @@ class Greedy(Search):
         self._append(Token(self._rules.bos or 0, 0.0) if forced else Token(int(ids[0]), float(logprobs[0])))
         if not self.done and len(self._ids) >= self._limit - 1:
             self._append(Token(self._rules.eos, 0.0))
-        return None
 
     def _append(self, token: Token) -> None:
         self.tokens.append(token)
@@ -184,11 +183,11 @@ class Beams(Search):
         """(width, V) after the rules. Forced tokens come last, as transformers orders its processors."""
         forced = self._rules.bos if length == 1 else self._rules.eos if length == self._limit - 1 else None
         if forced is not None:
-            scores = np.full(logits.shape, -np.inf, np.float32)
-            scores[:, forced] = 0
-            return scores
-        shifted = logits - logits.max(-1, keepdims=True)
-        scores = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+            only = np.full(logits.shape, -np.inf, np.float32)
+            only[:, forced] = 0
+            return only
+        shifted: NDArray[np.float32] = logits - logits.max(-1, keepdims=True)
+        scores: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
         for row, beam in enumerate(self._running):
             ban = self._rules.banned([token.id for token in beam.tokens])
             if ban:

@@ -128,11 +128,9 @@ def write(
     files = {
         path.relative_to(folder).as_posix(): {"sha256": sha256(path), "size": path.stat().st_size} for path in paths
     }
-    said = {
-        "name": name, "architecture": architecture, "demo": demo, "tasks": list(tasks) if tasks else None, "files": files,
-    }  # fmt: skip
+    said = {"name": name, "architecture": architecture, "demo": demo, "tasks": list(tasks) if tasks else None}
     target = folder / NAME
-    target.write_text(json.dumps(said, indent=1) + "\n")
+    target.write_text(json.dumps({**said, "files": files}, indent=1) + "\n")
     return target
 
 
@@ -147,4 +145,4 @@ def bundled() -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise Misconfigured(f"the bundled demo models are in none of {', '.join(map(str, places))}: install the wheel again")
+    raise Misconfigured(f"the bundled demo models are in none of {', '.join(map(str, places))}: install again")

@@ -1,7 +1,7 @@
 """Generated tokens become answers: boxes, quads, polygons and text, in source pixels, each with a score.
 
-The reading follows `Florence2PostProcessor` of transformers 4.57, but works on tokens instead of a string, and so differs
-where the string loses something:
+The reading follows `Florence2PostProcessor` of transformers 4.57, but works on tokens instead of a string, and so
+differs where the string loses something:
 - coordinates stay floats; transformers truncates them to whole pixels;
 - labels keep non-ASCII characters ("café"), a literal "<" and line breaks; transformers drops or cuts them;
 - a marker or an incomplete group of coordinates never becomes part of a label;

@@ -1,4 +1,4 @@
-"""Pictures become model inputs: what `preprocessor_config.json` says, with Pillow and numpy, as uint8 as long as possible."""
+"""Pictures become model inputs, as `preprocessor_config.json` says: Pillow and numpy, uint8 as long as possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream.errors import BadModel
 from stream.types import Box, Pixels
 
 _CROP_MARGIN = 0.1
-"""A region is looked at with a tenth of its size around it: the towers were trained on pictures with some background."""
+"""A region is looked at with a tenth of its size around it: the towers were trained on things in their place."""
 _SMALLEST_CROP_PX = 48.0
 
 

@@ -33,7 +33,7 @@ class _Cohort:
 
 
 class PublishedLayout:
-    """See `layout.Layout`. `decoder` is decoder_model_merged; or the first call's, with `next_decoder` for the others."""
+    """See `layout.Layout`. `decoder` is decoder_model_merged, or the first step's with `next_decoder` for the rest."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class PublishedLayout:
 
     def _step(self, cohort: _Cohort, feeds: Mapping[int, Feed]) -> dict[int, NDArray[np.float32]]:
         """One step for a whole cohort; its logits (V,) by slot."""
-        tokens = [[feeds[slot].token if slot in feeds else 1] for slot in cohort.rows]
+        tokens = [[1 if slot is None else feeds[slot].token] for slot in cohort.rows]
         words = self._embed.run({"input_ids": np.array(tokens, np.int64)})["inputs_embeds"]
         first = cohort.past is None
         graph = self._first if first else self._next
@@ -127,11 +127,9 @@ class PublishedLayout:
         out = graph.step(values)
         # The cached branch gives dummies for the encoder's half: the first step's stay.
         fresh = {name.replace("present", "past_key_values"): value for name, value in out.items() if name != "logits"}
-        cohort.past = {
-            name: value for name, value in fresh.items() if first or ".decoder." in name
-        } | ({} if first else {name: value for name, value in (cohort.past or {}).items() if ".encoder." in name})
+        cohort.past = (cohort.past or {}) | {n: value for n, value in fresh.items() if first or ".decoder." in n}
         logits = np.asarray(out["logits"].numpy()[:, -1], np.float32)
-        return {slot: logits[at] for at, slot in enumerate(cohort.rows) if slot is not None and slot in feeds}
+        return {slot: logits[at] for at, slot in enumerate(cohort.rows) if slot is not None}
 
     def _empty(self, graph: Graph, rows: int) -> list[tuple[str, NDArray[Any]]]:
         """Caches of length zero for the merged decoder's first call."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime, and the only place that imports it: graphs on a provider, buffers on their device, typed errors."""
+"""ONNX Runtime, and the only place that imports it: graphs on a provider, and typed errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class Port(NamedTuple):
 
 
 @functools.cache
-def _runtime() -> Any:
+def runtime() -> Any:
+    """The library. Raises Misconfigured when it is not installed."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -61,7 +62,7 @@ def _runtime() -> Any:
 @functools.cache
 def _faults() -> tuple[type[Exception], ...]:
     """What onnxruntime raises; its classes share no base but Exception."""
-    state = _runtime().capi.onnxruntime_pybind11_state
+    state = runtime().capi.onnxruntime_pybind11_state
     names = (
         "Fail", "InvalidArgument", "NoSuchFile", "NoModel", "EngineError", "RuntimeException", "InvalidProtobuf",
         "NotImplemented", "InvalidGraph", "EPFail",
@@ -70,7 +71,7 @@ def _faults() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _typed(name: str) -> Iterator[None]:
+def typed(name: str) -> Iterator[None]:
     """Turns onnxruntime's errors at run time into ours."""
     try:
         yield
@@ -87,68 +88,6 @@ def _typed(name: str) -> Iterator[None]:
 def _say(level: int, message: str) -> None:
     """Logs a message once for each process, however many graphs it is true of."""
     log.log(level, message)
-
-
-class Buffer:
-    """A tensor whose address never changes, on a graph's device, zero at first.
-
-    On the CPU it is an array that graphs read and write in place. `head(n)` is its first n rows, at the same address.
-    """
-
-    def __init__(self, shape: Sequence[int], dtype: Any, device: str = "cpu", device_id: int = 0) -> None:
-        self.shape, self.dtype, self.device, self.device_id = tuple(shape), np.dtype(dtype), device, device_id
-        zeros = np.zeros(self.shape, self.dtype)
-        self.host: Array | None = zeros if device == "cpu" else None
-        with _typed(f"a buffer of {zeros.nbytes >> 20} MiB"):
-            self._value = _runtime().OrtValue.ortvalue_from_numpy(zeros, device, device_id)
-
-    @property
-    def address(self) -> int:
-        return int(self._value.data_ptr())
-
-    def write(self, values: Array) -> None:
-        """Copy `values` of exactly this shape in."""
-        if self.host is not None:
-            self.host[...] = values
-        else:
-            self._value.update_inplace(np.ascontiguousarray(values, self.dtype))
-
-    def read(self) -> Array:
-        """The contents; on the CPU the memory itself, not a copy."""
-        return self.host if self.host is not None else self._value.numpy()
-
-    def clear(self) -> None:
-        self.write(np.zeros(self.shape, self.dtype))
-
-    def head(self, rows: int) -> Head:
-        return Head(self, (rows, *self.shape[1:]))
-
-
-class Head(NamedTuple):
-    """The first rows of a buffer, or all of them."""
-
-    buffer: Buffer
-    shape: tuple[int, ...]
-
-
-class Bound:
-    """A graph with fixed buffers for every input and output: running it passes no tensor, and a CUDA graph can replay it."""
-
-    def __init__(
-        self, graph: Graph, inputs: Mapping[str, Buffer | Head], outputs: Mapping[str, Buffer | Head]
-    ) -> None:
-        self._graph, self._keep = graph, (dict(inputs), dict(outputs))
-        self._binding = graph.session.io_binding()
-        for bind, ports in ((self._binding.bind_input, inputs), (self._binding.bind_output, outputs)):
-            for name, given in ports.items():
-                buffer, shape = given if isinstance(given, Head) else (given, given.shape)
-                bind(name, buffer.device, buffer.device_id, buffer.dtype.type, shape, buffer.address)
-        self._options = graph.run_options()
-
-    def run(self) -> None:
-        """Raises OutOfMemory, DeviceFailed, BadModel."""
-        with _typed(self._graph.name):
-            self._graph.session.run_with_iobinding(self._binding, self._options)
 
 
 class Graph:
@@ -170,13 +109,13 @@ class Graph:
         """
         names = list(outputs or self.outputs)
         given = {name: np.asarray(value, self.inputs[name].dtype) for name, value in feeds.items()}
-        with _typed(self.name):
+        with typed(self.name):
             return dict(zip(names, self.session.run(names, given), strict=True))
 
     def step(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """One run whose tensors stay on the device: OrtValues in (see `value`) and out, by name."""
         names = list(self.outputs)
-        with _typed(self.name):
+        with typed(self.name):
             if self.device == "cpu":
                 return dict(zip(names, self.session.run_with_ort_values(names, feeds), strict=True))
             binding = self.session.io_binding()
@@ -190,16 +129,13 @@ class Graph:
     def value(self, name: str, array: Array) -> Any:
         """An OrtValue on this graph's device for input `name`."""
         given = np.ascontiguousarray(array, self.inputs[name].dtype)
-        return _runtime().OrtValue.ortvalue_from_numpy(given, self.device, 0)
-
-    def buffer(self, shape: Sequence[int], dtype: Any) -> Buffer:
-        return Buffer(shape, dtype, self.device)
+        return runtime().OrtValue.ortvalue_from_numpy(given, self.device, 0)
 
     def run_options(self) -> Any:
         """Options for one `Bound`; with CUDA graphs each has its own number, so that each is captured once."""
         if not self._cuda_graph:
             return None
-        options = _runtime().RunOptions()
+        options = runtime().RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(next(self._graph_ids)))
         return options
 
@@ -239,7 +175,7 @@ def open_session(
     wanted = _wanted(provider)
     if not path.is_file():
         raise BadModel(f"{path} is missing: pull or export the model again")
-    options = _runtime().SessionOptions()
+    options = runtime().SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors only: what matters of the rest is said below, in words
     # Idle threads that spin take a core from the decoders, and between two frames the models are idle most of the time.
@@ -252,7 +188,7 @@ def open_session(
     }
     providers = [(CUDA, cuda) if name == CUDA else name for name in wanted]
     try:
-        session = _runtime().InferenceSession(str(path), options, providers=providers)
+        session = runtime().InferenceSession(str(path), options, providers=providers)
     except _faults() as error:
         if _NO_MEMORY.search(str(error)):
             raise DeviceFailed(f"{path.name}: no memory on the device to load it") from error
@@ -265,17 +201,17 @@ def open_session(
 def _wanted(provider: str) -> list[str]:
     if provider not in PROVIDERS:
         raise Misconfigured(f"provider {provider!r} is not one of {', '.join(PROVIDERS)}")
-    runtime = _runtime()
-    if provider == "cpu" or CUDA not in runtime.get_available_providers():
+    library = runtime()
+    if provider == "cpu" or CUDA not in library.get_available_providers():
         return [CPU]
     # Finds the CUDA libraries of the nvidia wheels, which no loader path names.
-    runtime.preload_dlls()
+    library.preload_dlls()
     return [CUDA, CPU]
 
 
 def _check(graph: Graph, provider: str, precision: str) -> None:
     """Says what was got when it is not what was asked for, and refuses what it cannot run well."""
-    offered = CUDA in _runtime().get_available_providers()
+    offered = CUDA in runtime().get_available_providers()
     if graph.provider != CUDA and (provider == "cuda" or (provider == "auto" and offered)):
         why = "its libraries or a device are missing" if offered else "this onnxruntime has no CUDA provider"
         _say(logging.WARNING, f"models run on {graph.provider}, not on CUDA: {why}. Expect a fraction of the speed.")

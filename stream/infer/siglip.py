@@ -50,9 +50,7 @@ class Siglip:
         self.dims = self.embed([np.zeros((preprocess.height, preprocess.width, 3), np.uint8)]).shape[1]
 
     @classmethod
-    def load(
-        cls, folder: Path, *, provider: str = "auto", precision: str = "auto", threads: int = 0
-    ) -> Siglip:
+    def load(cls, folder: Path, *, provider: str = "auto", precision: str = "auto", threads: int = 0) -> Siglip:
         """Reads a model folder and verifies what it uses.
 
         `precision` auto is fp16 on CUDA where there are such files, else fp32.
@@ -72,14 +70,14 @@ class Siglip:
             if provider != "cpu" and manifest.has("vision_model", "fp16"):
                 probe = open_session(manifest.graph("vision_model", "fp16"), provider=provider)
                 chosen = "fp16" if probe.device == "cuda" else "fp32"
-        towers = [
+        vision, text = (
             open_session(manifest.graph(stem, chosen), provider=provider, precision=chosen, threads=threads)
             for stem in ("vision_model", "text_model")
-        ]
+        )
         preprocess = Preprocess.of(manifest.json("preprocessor_config.json"))
         said = manifest.json("calibration.json", optional=True)
         return cls(
-            *towers, preprocess, _Words(manifest, config, said), manifest, scale=said.get("logit_scale"),
+            vision, text, preprocess, _Words(manifest, config, said), manifest, scale=said.get("logit_scale"),
             bias=float(said.get("logit_bias", 0.0)), precision=chosen,
         )  # fmt: skip
 
@@ -118,7 +116,7 @@ class Siglip:
             BadModel: the folder has no calibration.json.
         """
         if self._scale is None:
-            raise BadModel(f"{self.manifest.folder} has no calibration.json: probabilities need logit_scale and logit_bias")
+            raise BadModel(f"{self.manifest.folder} has no calibration.json: probabilities need its logit_scale")
         logits = np.exp(self._scale) * (images @ texts.T) + self._bias
         if self.manifest.architecture == "clip":
             spread = np.exp(logits - logits.max(-1, keepdims=True))
@@ -129,7 +127,7 @@ class Siglip:
 def checked(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     """The vector itself. Raises InferenceFailed when it has NaN or infinity."""
     if not np.isfinite(vector).all():
-        raise InferenceFailed("the image tower gave NaN or infinity: this picture cannot be embedded with these weights")
+        raise InferenceFailed("the image tower gave NaN or infinity: this picture cannot be embedded")
     return vector
 
 
@@ -168,7 +166,7 @@ def _output(graph: Graph) -> str:
     for name in _OUTPUTS:
         if name in graph.outputs:
             return name
-    raise BadModel(f"{graph.name} gives no vector: it has {', '.join(graph.outputs)}, and none of {', '.join(_OUTPUTS)}")
+    raise BadModel(f"{graph.name} gives no vector: it has {', '.join(graph.outputs)}, not one of {', '.join(_OUTPUTS)}")
 
 
 def _unit(vectors: NDArray[Any]) -> Vectors:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
+from stream.infer.buffers import Bound, Buffer
 from stream.infer.caches import Caches
 from stream.infer.generate import Feed
 from stream.infer.layout import Guess, Seat, Seen
-from stream.infer.session import Array, Bound, Buffer, Graph
+from stream.infer.session import Array, Graph
 from stream.types import Pixels
 
 _BANS = 4
@@ -32,10 +33,17 @@ class StaticLayout:
     """
 
     def __init__(
-        self, vision: Graph, encoder: Graph, decoder: Graph, reorder: Graph | None, *, slots: int, swap: bool | None = None
+        self,
+        vision: Graph,
+        encoder: Graph,
+        decoder: Graph,
+        reorder: Graph | None,
+        *,
+        slots: int,
+        swap: bool | None = None,
     ) -> None:
         vision.require(["pixels"], ["image_features"])
-        encoder.require(["image_features", "image_index", "input_ids", "text_lengths", "slots"], ["present_cross.0.key"])
+        encoder.require(["image_features", "image_index", "input_ids", "text_lengths"], ["present_cross.0.key"])
         decoder.require(["input_ids", "write_indices", "encoder_lengths", "banned"], ["next_ids", "next_logprobs"])
         self.slots, self.provider = slots, decoder.provider
         self._vision, self._encoder, self._decoder = vision, encoder, decoder
@@ -135,33 +143,33 @@ class StaticLayout:
     def _bind_vision(self, batch: int) -> Binding:
         graph = self._vision
         taken, given = graph.inputs["pixels"], graph.outputs["image_features"]
-        pixels = graph.buffer((batch, *_fixed(taken.shape[1:])), taken.dtype)
-        features = graph.buffer((batch, *_fixed(given.shape[1:])), given.dtype)
+        pixels = Buffer.on(graph, (batch, *_fixed(taken.shape[1:])), taken.dtype)
+        features = Buffer.on(graph, (batch, *_fixed(given.shape[1:])), given.dtype)
         buffers = {"pixels": pixels, "image_features": features}
         return Bound(graph, {"pixels": pixels}, {"image_features": features}), buffers
 
     def _bind_encoder(self, features: Buffer, count: int, width: int) -> Binding:
         graph, cross = self._encoder, self._caches.cross
-        small = {name: graph.buffer((count,), np.int64) for name in ("image_index", "text_lengths", "slots")}
-        small["input_ids"] = graph.buffer((count, width), np.int64)
+        small = {name: Buffer.on(graph, (count,), np.int64) for name in ("image_index", "text_lengths", "slots")}
+        small["input_ids"] = Buffer.on(graph, (count, width), np.int64)
         past = {f"past_cross.{half}": buffer for half, buffer in cross.items()}
         present = {f"present_cross.{half}": buffer for half, buffer in cross.items()}
         return Bound(graph, {"image_features": features, **small, **past}, present), small
 
     def _bind_decoder(self, batch: int, logits: bool) -> Binding:
         graph = self._decoder
-        taken = {name: graph.buffer((batch,), np.int64) for name in ("write_indices", "encoder_lengths")}
-        taken["input_ids"] = graph.buffer((batch, 1), np.int64)
-        taken["banned"] = graph.buffer((batch, self._bans), np.int64)
-        given = {"next_ids": graph.buffer((batch,), np.int64), "next_logprobs": graph.buffer((batch,), np.float32)}
+        taken = {name: Buffer.on(graph, (batch,), np.int64) for name in ("write_indices", "encoder_lengths")}
+        taken["input_ids"] = Buffer.on(graph, (batch, 1), np.int64)
+        taken["banned"] = Buffer.on(graph, (batch, self._bans), np.int64)
+        given = {name: Buffer.on(graph, (batch,), graph.outputs[name].dtype) for name in ("next_ids", "next_logprobs")}
         if logits:
-            given["logits"] = graph.buffer((batch, *_fixed(graph.outputs["logits"].shape[1:])), np.float32)
+            given["logits"] = Buffer.on(graph, (batch, *_fixed(graph.outputs["logits"].shape[1:])), np.float32)
         caches = {name: buffer.head(batch) for name, buffer in self._caches.feeds().items()}
         present = {f"present_self.{half}": buffer.head(batch) for half, buffer in self._caches.own.items()}
         return Bound(graph, {**taken, **caches}, {**given, **present}), taken | given
 
     def _bind_reorder(self, graph: Graph) -> Binding:
-        rows = graph.buffer((self.slots,), np.int64)
+        rows = Buffer.on(graph, (self.slots,), np.int64)
         past = {f"past_self.{half}": buffer for half, buffer in self._caches.own.items()}
         present = {f"present_self.{half}": buffer for half, buffer in self._caches.spare.items()}
         return Bound(graph, {"rows": rows, **past}, present), {"rows": rows}

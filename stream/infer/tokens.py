@@ -19,7 +19,7 @@ def load_tokenizer(manifest: Manifest) -> Tokenizer:
     path = manifest.file("tokenizer.json")
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
+    except Exception as error:  # the library raises nothing narrower
         raise BadModel(f"{path} is not a tokenizer: {error}") from error
     # The file may carry the padding and truncation of whoever saved it.
     tokenizer.no_padding()
