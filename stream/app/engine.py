@@ -36,15 +36,25 @@ def folders(settings: ModelSettings) -> tuple[Path, Path]:
 
 def load(settings: ModelSettings) -> tuple[Florence2, Siglip]:
     """Both models, loaded and verified; blocking. Raises: Misconfigured, BadModel."""
-    from stream.infer import Florence2, Siglip
+    return load_describer(settings), load_embedder(settings)
 
-    describe, embed = folders(settings)
-    options: dict[str, Any] = {
-        "provider": settings.provider,
-        "precision": settings.precision,
-        "threads": settings.threads,
-    }
-    return Florence2.load(describe, **options), Siglip.load(embed, **options)
+
+def load_describer(settings: ModelSettings) -> Florence2:
+    """Florence-2, loaded and verified; blocking. Raises: Misconfigured, BadModel."""
+    from stream.infer import Florence2
+
+    return Florence2.load(folders(settings)[0], **_options(settings))
+
+
+def load_embedder(settings: ModelSettings) -> Siglip:
+    """SigLIP or CLIP, loaded and verified; blocking. Raises: Misconfigured, BadModel."""
+    from stream.infer import Siglip
+
+    return Siglip.load(folders(settings)[1], **_options(settings))
+
+
+def _options(settings: ModelSettings) -> dict[str, Any]:
+    return {"provider": settings.provider, "precision": settings.precision, "threads": settings.threads}
 
 
 @asynccontextmanager

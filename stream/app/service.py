@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from stream import __version__, errors
@@ -91,3 +93,33 @@ def asgi_service(
         logger=None,
         specification=AsyncAPI(title="seestream", version=__version__, description=DESCRIPTION),
     )
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[KafkaBroker]:
+    """A started connection for commands that publish; finds the embedded broker of a running process.
+
+    Raises: BrokerUnavailable when none answers.
+    """
+    from aiokafka.errors import KafkaError
+
+    bootstrap = bootstrap_of(settings)
+    broker = kafka_broker(settings, bootstrap)
+    try:
+        await broker.start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        await broker.stop()
+        raise errors.BrokerUnavailable(f"no Kafka broker answers at {bootstrap}: {error}") from error
+    try:
+        yield broker
+    finally:
+        await broker.stop()
+
+
+def bootstrap_of(settings: Settings) -> str:
+    """The brokers' address; for `embedded`, that of the process that runs on this data folder."""
+    if settings.kafka.bootstrap != "embedded":
+        return settings.kafka.bootstrap
+    from stream.app.embedded import find
+
+    return find(settings.data_dir)
