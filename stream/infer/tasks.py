@@ -59,9 +59,9 @@ TASKS = {task.token: task for task in _TABLE}
 
 _BANNED_WORDS = (
     "it I me mine you your yours he him his she her hers they them their theirs one oneself we us our ours its myself "
-    "yourself himself herself itself ourselves yourselves themselves who whom whose which what that all another any "
-    "anybody anyone anything each everybody everyone everything few many nobody none several some somebody someone "
-    "something image images the a an lots"
+    "yourself himself herself itself ourselves yourselves themselves this that these those who whom whose which what "
+    "all another any anybody anyone anything each everybody everyone everything few many nobody none several some "
+    "somebody someone something image images the a an lots"
 )
 BANNED_PHRASES = frozenset(
     [*_BANNED_WORDS.split(), "each other", "one another", "the image", "a group", "other objects", "a set"]
