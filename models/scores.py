@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,8 +27,8 @@ _QUERY_SEED = 5
 
 
 def share(flags: Sequence[bool]) -> float:
-    """Share of true ones; NaN of none."""
-    return float(np.mean(flags)) if len(flags) else float("nan")
+    """Share of true ones; 0 of none."""
+    return float(np.mean(flags)) if len(flags) else 0.0
 
 
 def iou(a: Box, b: Box) -> float:
@@ -42,7 +43,7 @@ def _box(values: Sequence[float]) -> Box:
 
 
 class Detections:
-    """Objects found against objects there; a hit has the same label and an IoU of at least .5, each truth counts once."""
+    """Objects found against objects there: a hit has the same label and an IoU of at least .5, each counts once."""
 
     def __init__(self) -> None:
         self._hits: dict[str, int] = defaultdict(int)
@@ -55,7 +56,9 @@ class Detections:
         """Count one picture."""
         left = list(truth)
         for label, values, _ in sorted(found, key=lambda one: -one[2]):
-            best = max((one for one in left if one[0] == label), key=lambda one: iou(_box(values), one[2]), default=None)
+            best = max(
+                (one for one in left if one[0] == label), key=lambda one: iou(_box(values), one[2]), default=None
+            )
             if best is not None and iou(_box(values), best[2]) >= _MATCH_IOU:
                 left.remove(best)
                 self._hits[label] += 1
@@ -131,7 +134,7 @@ class Plates:
     def details(self) -> dict[str, Any]:
         """The same by height of the plate, and without regions."""
         by_height = {}
-        for low, high in zip(_HEIGHTS_PX, _HEIGHTS_PX[1:], strict=False):
+        for low, high in itertools.pairwise(_HEIGHTS_PX):
             rows = [row for row in self._rows if low <= row[0] < high]
             by_height[f"{low}-{high}"] = [len(rows), *(round(share([bool(r[k]) for r in rows]), 3) for k in (1, 2))]
         return {
@@ -145,7 +148,7 @@ class Plates:
 
 
 class Retrieval:
-    """Is the first picture that a query finds one that it is true of? Over all pictures, with queries that have a match."""
+    """Is the first picture that a query finds one that it is true of? Over all pictures, for queries with a match."""
 
     def __init__(
         self,
@@ -157,13 +160,13 @@ class Retrieval:
         self._five: dict[str, list[bool]] = {}
         for kind, queries in _queries(scenes).items():
             ranked = np.argsort(-(embed_text([query.text() for query in queries]) @ vectors.T), axis=1)
-            true = np.array([[query.matches(scene) for scene in scenes] for query in queries])
-            in_order = np.take_along_axis(true, ranked, 1)[true.any(1)]
+            true = np.array([[query.matches(scene) for scene in scenes] for query in queries], dtype=bool)
+            in_order = np.take_along_axis(true, ranked, 1)[np.any(true, axis=1)]
             self._hits[kind] = [bool(v) for v in in_order[:, 0]]
-            self._five[kind] = [bool(v) for v in in_order[:, :5].any(1)]
+            self._five[kind] = [bool(row.any()) for row in in_order[:, :5]]
 
     def first(self, kind: str) -> float:
-        """R@1 of "simple", "scene" (one object with place or time) or "compound" (two objects, some with place or time)."""
+        """R@1 of "simple", "scene" (one object, place or time) or "compound" (two objects, some with place or time)."""
         return share(self._hits[kind])
 
     def details(self) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 def fast_matrices() -> None:
     """One thread, and float32 matrix products through bfloat16 with float32 sums where the processor can.
 
-    Measured on a Zen 5 core: 220 instead of 90 GFLOP/s, and with eager attention 1.5 x the steps; the fused attention's many
-    small products lose what the large ones gain.
+    Measured on a Zen 5 core: 220 instead of 90 GFLOP/s, and with eager attention 1.5 x the steps; the fused attention's
+    many small products lose what the large ones gain.
     """
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("medium")
@@ -23,7 +23,7 @@ class Average:
     """Exponential moving average of a model's parameters; what is exported."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._parameters = [p for p in model.parameters()]
+        self._parameters = list(model.parameters())
         self._decay = decay
         self.shadow = [p.detach().clone() for p in self._parameters]
 

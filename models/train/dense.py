@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from models.train.tasks import bins
 from stream.capture.scenery import CLASSES, COLORS, SIZE_PX, Plate, Scene
-from stream.capture.scenery.objects import Box, quad_box
+from stream.capture.scenery.objects import MIN_VISIBLE, Box, clip_box, quad_box, visible_share
 from stream.capture.scenery.plates import ALPHABET, character_boxes
 
 Labels = npt.NDArray[np.int64]
@@ -52,9 +52,9 @@ def dense_labels(scene: Scene) -> DenseLabels:
         np.zeros((FINE, FINE), np.int64),
         np.full((FINE, FINE), IGNORE, np.int64),
     )
-    order = {id(thing): at for at, thing in enumerate(scene.objects)}
-    for thing, (label, color, box) in sorted(zip(scene.visible(), scene.truth(), strict=True), key=lambda p: order[id(p[0])]):
-        _mark_object(labels, box, 1 + CLASSES.index(label), _COLORS.index(color))
+    for thing in scene.objects:  # the nearer ones, which come later, overwrite the farther
+        if visible_share(thing.box) >= MIN_VISIBLE:
+            _mark_object(labels, clip_box(thing.box), 1 + CLASSES.index(thing.label), _COLORS.index(thing.color))
     for plate in scene.plates:
         _mark_plate(labels, plate)
     return labels

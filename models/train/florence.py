@@ -1,8 +1,8 @@
 """Train the Florence-2 demo model: python -m models.train.florence --work DIR [--steps N] [--workers N].
 
-Three phases in one run: characters on the vision tower's first stage; all heads on single image tokens; then the language
-model joins. The learning rate is constant until the last part of the run, so --steps can be changed until then without
-changing what came before. Stop at any time: the next start goes on from the last checkpoint.
+Three phases in one run: characters on the vision tower's first stage; all heads on single image tokens; then the
+language model joins. The learning rate is constant until the last part of the run, so --steps can be changed until then
+without changing what came before. Stop at any time: the next start goes on from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ class Plan:
             return self.stem_lr * min(1.0, (step + 1) / 60)
         start = self.steps * (1 - self.decay_share)
         through = min(1.0, max(0.0, (step - start) / (self.steps - start)))
-        return self.lr * min(1.0, (step - STEM_STEPS + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * through)))
+        return (
+            self.lr
+            * min(1.0, (step - STEM_STEPS + 1) / 100)
+            * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * through)))
+        )
 
     def sigma(self, step: int) -> float:
         """Width of the soft labels of locations, in bins."""
@@ -67,8 +71,8 @@ class Trainer:
         self.plan, self.seed, self.rank, self.workers = plan, seed, rank, workers
         self.parameters = [*self.model.parameters(), *self.heads.parameters()]
         groups = [
-            dict(params=[p for p in self.parameters if p.ndim > 1], weight_decay=0.02),
-            dict(params=[p for p in self.parameters if p.ndim <= 1], weight_decay=0.0),
+            {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": 0.02},
+            {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
         self.average = checkpoint.Average(self.model, 0.998)
@@ -87,13 +91,13 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint."""
-        state = dict(
-            model=self.model.state_dict(),
-            heads=self.heads.state_dict(),
-            optimiser=self.optimiser.state_dict(),
-            average=self.average.shadow,
-            step=self.step,
-        )
+        state = {
+            "model": self.model.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.shadow,
+            "step": self.step,
+        }
         checkpoint.save(self.path, state)
 
     def loss(self) -> tuple[Tensor, list[float]]:
@@ -126,7 +130,9 @@ class Trainer:
         figures = [float(dense.detach()), float(early.detach()), float(deep.detach()), accuracy]
         if with_language:
             count = len(batch.tasks)
-            spoken, word, place = language_loss(self.model, self.words, hidden[:count], mask[:count], pairs[:count], sigma)
+            spoken, word, place = language_loss(
+                self.model, self.words, hidden[:count], mask[:count], pairs[:count], sigma
+            )
             loss = loss + spoken
             figures += [word, place]
         return loss, figures

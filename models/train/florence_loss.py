@@ -26,7 +26,9 @@ def soft_bins(bins: Tensor, sigma: float) -> Tensor:
     return weights / weights.sum(1, keepdim=True)
 
 
-def encode(model: Florence2ForConditionalGeneration, features: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def encode(
+    model: Florence2ForConditionalGeneration, features: Tensor, ids: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
     """The encoder's (hidden states, attention mask) for image features followed by prompts."""
     language = model.model.language_model
     inputs = torch.cat([features, language.shared(ids)], 1)

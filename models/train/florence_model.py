@@ -23,23 +23,23 @@ POSITIONS = 1 + MAX_INDEX
 
 def config(vocabulary: int) -> Florence2Config:
     """The configuration; the last token of the vocabulary is the image token."""
-    special = dict(bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2)
-    vision = dict(
-        depths=(1, 1, 1, 1),
-        patch_size=(10, 3, 3, 3),
-        patch_stride=(8, 2, 1, 1),
-        patch_padding=(1, 1, 1, 1),
-        patch_prenorm=(False, True, True, True),
-        embed_dim=STAGES,
-        num_heads=(2, 4, 4, 4),
-        num_groups=(2, 4, 4, 4),
-        window_size=12,
-        drop_path_rate=0.0,
-        mlp_ratio=2.5,
-        projection_dim=WIDTH,
-        max_position_embeddings=50,
-        max_temporal_embeddings=100,
-    )
+    special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    vision = {
+        "depths": (1, 1, 1, 1),
+        "patch_size": (10, 3, 3, 3),
+        "patch_stride": (8, 2, 1, 1),
+        "patch_padding": (1, 1, 1, 1),
+        "patch_prenorm": (False, True, True, True),
+        "embed_dim": STAGES,
+        "num_heads": (2, 4, 4, 4),
+        "num_groups": (2, 4, 4, 4),
+        "window_size": 12,
+        "drop_path_rate": 0.0,
+        "mlp_ratio": 2.5,
+        "projection_dim": WIDTH,
+        "max_position_embeddings": 50,
+        "max_temporal_embeddings": 100,
+    }
     text = dict(
         model_type="bart",
         vocab_size=vocabulary,
@@ -119,9 +119,7 @@ class Heads(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         width = STAGES[0]
-        self.stem = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 128), nn.GELU(), nn.Linear(128, CHARACTERS)
-        )
+        self.stem = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 128), nn.GELU(), nn.Linear(128, CHARACTERS))
         self.vision = TokenHead()
         self.encoder = TokenHead()
 

@@ -66,7 +66,7 @@ class Trainer:
         scalars = [self.model.logit_scale, self.model.logit_bias]
         self.parameters = [*self.model.parameters(), *self.heads.parameters()]
         others = [p for p in self.parameters if not any(p is s for s in scalars)]
-        groups = [dict(params=others, weight_decay=0.02), dict(params=scalars, weight_decay=0.0)]
+        groups = [{"params": others, "weight_decay": 0.02}, {"params": scalars, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
         self.average = checkpoint.Average(self.model, 0.998)
         self.path = work / "siglip.pt"
@@ -81,13 +81,13 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint."""
-        state = dict(
-            model=self.model.state_dict(),
-            heads=self.heads.state_dict(),
-            optimiser=self.optimiser.state_dict(),
-            average=self.average.shadow,
-            step=self.step,
-        )
+        state = {
+            "model": self.model.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.shadow,
+            "step": self.step,
+        }
         checkpoint.save(self.path, state)
 
     def advance(self) -> list[float]:

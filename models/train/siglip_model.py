@@ -24,7 +24,7 @@ _COLORS = tuple(COLORS)
 
 def config() -> SiglipConfig:
     """The configuration."""
-    layer = dict(hidden_size=WIDTH, intermediate_size=384, num_attention_heads=4)
+    layer = {"hidden_size": WIDTH, "intermediate_size": 384, "num_attention_heads": 4}
     text = dict(
         layer,
         vocab_size=len(SIGLIP_WORDS),
@@ -50,7 +50,7 @@ def build() -> SiglipModel:
 
 
 class Heads(nn.Module):
-    """All that is thrown away after training: what a patch shows, the place and time, and which attributes there are."""
+    """All that is thrown away after training: what a patch shows, place and time, and which attributes there are."""
 
     def __init__(self) -> None:
         super().__init__()

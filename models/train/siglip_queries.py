@@ -15,7 +15,7 @@ Wanted = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Query:
-    """What must be in the scene; `place` and `night` are None when it does not matter. No objects at all means empty."""
+    """What must be in the scene; `place` and `night` are None when any will do, no objects at all means empty."""
 
     wanted: tuple[Wanted, ...]
     place: str | None = None

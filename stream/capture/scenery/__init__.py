@@ -1,7 +1,8 @@
 """Drawn scenes of a driveway camera, with the truth about them.
 
-In: a seed or a random generator. Out: `Scene` records, their pictures (uint8 RGB), captions and boxes. The bundled demo
-models are trained and measured on these scenes, and the synthetic demo camera films them. Imports numpy and OpenCV only.
+In: a seed or a random generator. Out: `Scene` records, their pictures (uint8 RGB), captions and boxes. The bundled
+demo models are trained and measured on these scenes, and the synthetic demo camera films them. Imports numpy and OpenCV
+only.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def draw_background(seed: int, place: str, night: bool, horizon: float, scale: f
     _ground(canvas, rng, place, horizon)
     coarse = (rng.normal(0, 7, (7, 7, 1)) + rng.normal(0, 3, (7, 7, 3))).astype(np.float32)
     blotches = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.clip(image + blotches, 0, 255).astype(np.uint8)
+    blotched: Image = np.clip(image + blotches, 0, 255).astype(np.uint8)
+    return blotched
 
 
 def _trees(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
@@ -61,8 +62,8 @@ def _ground(canvas: Canvas, rng: np.random.Generator, place: str, horizon: float
     elif place == "street":
         _rectangle(canvas, whole, road)
         y = horizon + (SIZE_PX - horizon) * rng.uniform(0.35, 0.6)
-        for x in range(int(rng.integers(-20, 0)), SIZE_PX, 34):
-            _rectangle(canvas, (x, y, x + 18, y + 3), (225, 225, 215))
+        for dash in range(int(rng.integers(-20, 0)), SIZE_PX, 34):
+            _rectangle(canvas, (dash, y, dash + 18, y + 3), (225, 225, 215))
         _rectangle(canvas, (0, horizon, SIZE_PX, horizon + 8), concrete)
     elif place == "driveway":
         _rectangle(canvas, whole, grass)

@@ -37,9 +37,9 @@ class CameraFrame(NamedTuple):
 class DrivewayCamera:
     """Films a scripted day and night of 240 s, over and over with other colours; the same seed gives the same pixels.
 
-    A red car drives by in the first ten seconds; later a person, a dog, a courier with a package, a bicycle, a car that parks
-    with a readable plate, a cat; then night falls. In between nothing moves but the sensor noise. The picture is square, and
-    between 192 and 1920 pixels wide. Cars and people enter and leave through the picture's edges.
+    A red car drives by in the first ten seconds; later a person, a dog, a courier with a package, a bicycle, a car that
+    parks with a readable plate, a cat; then night falls. In between nothing moves but the sensor noise. The picture is
+    square, and between 192 and 1920 pixels wide. Things enter and leave through the picture's edges.
     """
 
     def __init__(self, seed: int, size_px: int = 576, fps: float = 5.0, place: str = "driveway") -> None:
@@ -65,9 +65,7 @@ class DrivewayCamera:
         """The frame at that time since the camera was switched on; any order of times is fine."""
         scene = self.scene_at(seconds)
         picture = render(scene, self._scale, self._background(scene.night))
-        truth = [
-            (label, color, tuple(v * self._scale for v in box)) for label, color, box in scene.truth()
-        ]
+        truth = [(label, color, tuple(v * self._scale for v in box)) for label, color, box in scene.truth()]
         plates = tuple(plate.text for plate in scene.reading_order())
         return CameraFrame(picture, truth, caption(scene), plates, seconds)  # type: ignore[arg-type]
 

@@ -109,7 +109,7 @@ def draw_plate(canvas: Canvas, plate: Plate, dim: float) -> None:
         return
     zoom = max(2, round(_OVERSAMPLE / canvas.scale))
     large = cv2.resize(canvas.image[b:d, a:c], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
-    window = Canvas(large, canvas.scale * zoom, (a / canvas.scale, b / canvas.scale))  # type: ignore[arg-type]
+    window = Canvas(large, canvas.scale * zoom, (a / canvas.scale, b / canvas.scale))
     _draw_face(window, plate, max(dim, plate.lit) if dim < 0.75 else dim)
     canvas.image[b:d, a:c] = cv2.resize(large, (c - a, d - b), interpolation=cv2.INTER_AREA)
 
