@@ -90,11 +90,13 @@ class ModelSettings(Section):
     provider: Literal["auto", "cuda", "cpu"] = Field("auto", description="where models run")
     precision: Literal["auto", "fp32", "fp16", "int8"] = Field("auto", description="which files of the export are used")
     threads: int = Field(0, ge=0, description="CPU threads of one model call; 0: one for each core")
-    max_batch: int = Field(8, ge=1, le=256, description="most frames in a micro-batch")
-    max_wait_ms: float = Field(20, ge=0, description="how long a frame waits for others to share its batch")
-    upload_share: float = Field(
-        0.25, gt=0, lt=1, description="uploads' weighted share of the device while both classes wait"
+    max_batch: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="most frames in a micro-batch; unset: 32 on a GPU, 1 on a CPU, where more is slower",
     )
+    max_wait_ms: float = Field(5, ge=0, description="how long a frame waits for others to share its batch")
     deadline_s: float = Field(120, gt=0, description="a model call that takes longer ends the process as unhealthy")
     tasks: tuple[str, ...] = Field(
         ("<OD>", "<CAPTION>", "<OCR_WITH_REGION>"), description="Florence-2 tasks of each look"

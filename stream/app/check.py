@@ -118,7 +118,7 @@ async def _models(settings: Settings) -> str:
 
     florence, siglip = await asyncio.to_thread(engine.load, settings.models)
     demo = "; DEMO MODELS: they understand the drawn scenes only" if florence.manifest.demo else ""
-    return f"{florence.manifest.name} and {siglip.name}, {florence.precision} on {florence.provider}{demo}"
+    return f"{florence.manifest.name} and {siglip.manifest.name}, {florence.precision} on {florence.provider}{demo}"
 
 
 async def _rules(settings: Settings) -> str:

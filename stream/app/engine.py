@@ -66,9 +66,8 @@ async def open_engine(settings: ModelSettings) -> AsyncIterator[Engine]:
     async with MicroBatcher(
         florence,
         siglip,
-        max_batch=settings.max_batch,
+        max_images=settings.max_batch,
         max_wait_s=settings.max_wait_ms / 1e3,
-        upload_share=settings.upload_share,
         deadline_s=settings.deadline_s,
     ) as scheduler:
         yield Engine(scheduler, siglip, *folders(settings))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _PICTURE_PX = (1280, 720)
 ADMITTED = 0.05
-"""Share of frames that are looked at, assumed for the forecast: a camera at a house; a busy street has several times that."""
+"""Share of frames that are looked at, assumed: a camera at a house; a busy street has several times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,12 @@ class Forecast:
     def lines(self) -> list[str]:
         watch = self.decode_ms + self.gate_ms
         look = self.full_decode_ms + self.embed_ms + self.describe_ms
+        parts = f"pixels {self.full_decode_ms:.1f}, embed {self.embed_ms:.1f}, describe {self.describe_ms:.1f}"
         return [
-            f"forecast: {self.cameras:.0f} cameras of 720p at {self.fps:g} frames/s on this machine's {self.cores} cores,"
+            f"forecast: {self.cameras:.0f} cameras of 720p at {self.fps:g} frames/s on {self.cores} cores,"
             f" if {ADMITTED:.0%} of the frames are worth a look",
-            f"  every frame {watch:.2f} ms (decode {self.decode_ms:.2f}, gate {self.gate_ms:.2f});"
-            f" each look {look:.0f} ms (pixels {self.full_decode_ms:.1f}, embed {self.embed_ms:.1f}, describe {self.describe_ms:.1f})",
+            f"  every frame {watch:.2f} ms (decode {self.decode_ms:.2f}, gate {self.gate_ms:.2f})",
+            f"  each look {look:.0f} ms ({parts})",
         ]
 
 
