@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from stream import errors
 from stream.app import common
+from stream.app.records import printable
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    import numpy as np
     from numpy.typing import NDArray
     from rich.table import Table
 
@@ -65,33 +67,102 @@ def _ask(args: argparse.Namespace, now: datetime) -> Ask:
 
 
 async def _find(settings: Settings, ask: Ask, picture: Path | None) -> Found:
+    from stream.app.engine import load_embedder
     from stream.web import BadAsk, Found, find
 
-    texts = _Texts(settings)
     async with _store(settings) as store:
-        if picture is not None:
-            return Found(await store.search(await _query(texts, ask, picture)))
+        siglip = None
+        if ask.text or picture:
+            try:
+                siglip = await asyncio.to_thread(load_embedder, settings.models)
+            except errors.Misconfigured as error:
+                if picture:
+                    raise
+                print(f"seestream: {error}", file=sys.stderr)
+        if picture is not None and siglip is not None:
+            vector = await asyncio.to_thread(_embed_picture, siglip, picture)
+            return Found(await store.search(ask.query(vector=vector, model=siglip.manifest.name)))
+
+        async def embed_text(text: str) -> Any:
+            assert siglip is not None
+            return (await asyncio.to_thread(siglip.embed_text, [text]))[0]
+
         try:
-            return await find(ask, store, texts.embed, texts.model)
+            return await find(ask, store, embed_text if siglip else None, siglip.manifest.name if siglip else None)
         except BadAsk as error:
             raise errors.NotFound(str(error)) from error
 
 
-class _Texts:
-    """The embedding model by settings, loaded when it is first needed."""
+def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
+    """The store by settings; an embedded one is opened beside its writer, and never made by a search."""
+    from stream.app import parts
+    from stream.sinks import SqliteStore
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._siglip: Siglip | None = None
+    store: Any = parts.store(settings)
+    found: AbstractAsyncContextManager[Store] = (
+        SqliteStore(store.path, readonly=True) if isinstance(store, SqliteStore) else store
+    )
+    return found
 
-    async def load(self) -> Siglip:
-        if self._siglip is None:
-            from stream.app.engine import embedder
 
-            self._siglip = await asyncio.to_thread(embedder, self._settings.models)
-        return self._siglip
+def _embed_picture(siglip: Siglip, path: Path) -> NDArray[np.float32]:
+    """(dims,) unit norm. Raises: NotFound, BadMedia."""
+    import numpy as np
 
-    async def embed(self, text: str) -> NDArray[Any]:
-        siglip = await self.load()
-        vectors: NDArray[Any] = siglip.embed_text([text])
-        return vectors[0]
+    from stream.app.look import read
+
+    return np.asarray(siglip.embed_images([read(path).rgb()])[0], np.float32)
+
+
+def _print(hits: Sequence[Hit], snapshots: Path, *, as_json: bool) -> None:
+    from stream.app.board import DEMO_NOTICE
+
+    if as_json:
+        for hit in hits:
+            sys.stdout.write(json_line(hit, snapshots) + "\n")
+    elif hits:
+        from rich.console import Console
+
+        console = Console()
+        # Without a terminal there is no width to keep to: nothing is cut off for whoever reads the file.
+        console = console if console.is_terminal else Console(width=160)
+        console.print(table(hits, snapshots))
+    else:
+        print("seestream: nothing was found", file=sys.stderr)
+    if any(hit.observation.provenance.demo for hit in hits):
+        print(DEMO_NOTICE, file=sys.stderr)
+
+
+def json_line(hit: Hit, snapshots: Path) -> str:
+    """`{score, picture, observation}`; `picture` is the snapshot's whole path, or null."""
+    import orjson
+
+    from stream import wire
+
+    picture = hit.observation.snapshot and str(snapshots / hit.observation.snapshot)
+    body = {"score": hit.score, "picture": picture, "observation": wire.observation_dict(hit.observation)}
+    return orjson.dumps(body).decode()
+
+
+def table(hits: Sequence[Hit], snapshots: Path) -> Table:
+    """Best first: score, time in the machine's zone, source, objects, caption with the snapshot's path below it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name, ratio in (("score", None), ("time", None), ("source", None), ("objects", 2), ("caption", 5)):
+        shown.add_column(name, no_wrap=ratio is None, ratio=ratio, overflow="fold")
+    for hit in hits:
+        seen = hit.observation
+        when = f"{seen.captured_at.astimezone():%Y-%m-%d %H:%M:%S}"
+        if seen.media.offset_s is not None:
+            when += f" +{seen.media.offset_s:.1f}s"
+        objects = ", ".join(f"{item.label} {item.score:.2f}" for item in seen.objects) or "-"
+        words = Text(printable(seen.caption or "(no caption)"))
+        if seen.text:
+            words.append(" " + printable(" ".join(f"“{item.text}”" for item in seen.text)))
+        if seen.snapshot:
+            words.append("\n" + printable(str(snapshots / seen.snapshot)), style="dim")
+        cells = (f"{hit.score:.3f}", when, printable(seen.source), printable(objects))
+        shown.add_row(*(Text(cell) for cell in cells), words)
+    return shown

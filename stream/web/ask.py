@@ -60,6 +60,19 @@ class Ask:
             limit=int(limit),
         )
 
+    def query(self, *, vector: NDArray[np.float32] | None = None, model: str | None = None, extra: int = 0) -> Query:
+        """For the store; `extra` hits more than asked for."""
+        return Query(
+            text=self.text,
+            vector=vector,
+            model=None if vector is None else model,
+            source=self.source,
+            since=self.since,
+            until=self.until,
+            label=self.label,
+            limit=self.limit + extra,
+        )
+
 
 def parse_time(text: str, now: datetime) -> datetime:
     """A time in UTC from `90s, 30m, 2h, 7d, 1w` before `now`, or ISO 8601 (without an offset in the machine's zone).
@@ -101,7 +114,7 @@ async def find(ask: Ask, store: Store, embed_text: EmbedText | None, model: str 
         note = f"The text model cannot answer ({error}): only captions, labels and text read were searched."
     if embed_text is None:
         note = "No text model is loaded: only captions, labels and text read were searched."
-    return Found(await store.search(_query(ask, ask.limit, vector, model)), note)
+    return Found(await store.search(ask.query(vector=vector, model=model)), note)
 
 
 async def _find_like(ask: Ask, store: Store) -> Found:
@@ -111,24 +124,11 @@ async def _find_like(ask: Ask, store: Store) -> Found:
     whole = next((vector for vector in given.vectors if vector.box is None), None)
     if whole is None:
         raise BadAsk("the observation to compare with was stored without a vector")
-    hits = await store.search(_query(ask, ask.limit + 1, whole.values, whole.model))
+    hits = await store.search(ask.query(vector=whole.values, model=whole.model, extra=1))
     return Found([hit for hit in hits if hit.observation.id != given.id][: ask.limit])
 
 
 async def _latest(ask: Ask, store: Store) -> list[Hit]:
     if ask.label is None and ask.since is None and ask.until is None:
         return [Hit(observation, 0.0) for observation in await store.recent(ask.source, ask.limit)]
-    return await store.search(_query(ask, ask.limit, None, None))
-
-
-def _query(ask: Ask, limit: int, vector: NDArray[np.float32] | None, model: str | None) -> Query:
-    return Query(
-        text=ask.text,
-        vector=vector,
-        model=None if vector is None else model,
-        source=ask.source,
-        since=ask.since,
-        until=ask.until,
-        label=ask.label,
-        limit=limit,
-    )
+    return await store.search(ask.query())
