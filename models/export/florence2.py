@@ -227,5 +227,5 @@ def _static_decoder(model: Any, at: _Sizes) -> onnx.ModelProto:
     names = [*list(inputs)[:-1], *caches]
     outputs = ["next_ids", "next_logprobs", "logits", *_slot_names("present_self", at.layers)]
     graph = trace(static.StaticDecoder(model), inputs, names, outputs, axes, STATIC_OPSET)
-    name_output_axes(graph, {name: own for name in _slot_names("present_self", at.layers)})
+    name_output_axes(graph, dict.fromkeys(_slot_names("present_self", at.layers), own))
     return graph

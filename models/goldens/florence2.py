@@ -14,27 +14,20 @@ from transformers import CLIPImageProcessor, Florence2ForConditionalGeneration, 
 from models.goldens import strings, tiny, tokenizers_tiny
 from models.goldens.pictures import picture
 
-SEED, NEW_TOKENS, LOGIT_STEPS = 3, 20, 8
+SEED, NEW_TOKENS, LOGIT_STEPS = 11, 20, 8
 SIZE = (640, 480)
 """Width and height of the picture that the produced texts are parsed for, px."""
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
-BANNED_PHRASES = (
-    "it I me mine you your yours he him his she her hers they them their theirs one oneself we us our ours its myself "
-    "yourself himself herself itself ourselves yourselves themselves this that these those who whom whose which what all "
-    "another any anybody anyone anything each everybody everyone everything few many nobody none several some somebody "
-    "someone something image images the a an lots"
-).split() + ["each other", "one another", "the image", "a group", "other objects", "a set"]
+BANNED_PHRASES = ["it", "I", "me", "mine", "you", "your", "yours", "he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs", "one", "oneself", "we", "us", "our", "ours", "its", "myself", "yourself", "himself", "herself", "itself", "ourselves", "yourselves", "themselves", "this", "that", "these", "those", "who", "whom", "whose", "which", "what", "all", "another", "any", "anybody", "anyone", "anything", "each", "everybody", "everyone", "everything", "few", "many", "nobody", "none", "several", "some", "somebody", "someone", "something", "image", "images", "the", "a", "an", "lots"] + ["each other", "one another", "the image", "a group", "other objects", "a set"]
 
 PARSING: dict[str, Any] = {
     "ocr": {"pattern": "(.+?)" + r"<loc_(\d+)>" * 8, "area_threshold": 0.0},
     "phrase_grounding": {"banned_grounding_tokens": BANNED_PHRASES},
     **{
         kind: {}
-        for kind in (
-            "pure_text description_with_bboxes description_with_polygons polygons bboxes description_with_bboxes_or_polygons"
-        ).split()
+        for kind in ["pure_text", "description_with_bboxes", "description_with_polygons", "polygons", "bboxes", "description_with_bboxes_or_polygons"]
     },
 }
 """As the published checkpoints' processor configuration."""
@@ -49,17 +42,6 @@ INPUTS = {
     "<REGION_TO_OCR>": "<loc_1><loc_2><loc_998><loc_999>",
 }
 """Text input of each task that takes one."""
-
-PICTURES = {
-    "<OCR_WITH_REGION>": (0, 2),
-    "<DETAILED_CAPTION>": (0, 2),
-    "<REGION_TO_SEGMENTATION>": (0, 2),
-    "<OPEN_VOCABULARY_DETECTION>": (2, 3),
-    "<REGION_TO_CATEGORY>": (0, 2),
-    "<REGION_TO_DESCRIPTION>": (2, 3),
-    "<REGION_TO_OCR>": (0, 2),
-}
-"""Pictures, by index, on which a task's tokens do not hang on the last bit; 0 and 1 for the others."""
 
 RAGGED = ["<OD>", "<CAPTION>", "<CAPTION_TO_PHRASE_GROUNDING>", "<OCR>"]
 """Tasks of very different length in one batch."""
@@ -88,9 +70,9 @@ def reference() -> Reference:
 
 
 def pictures() -> NDArray[np.uint8]:
-    """(6, 128, 128, 3) uint8 RGB, of the size the model takes."""
+    """(3, 128, 128, 3) uint8 RGB, of the size the model takes."""
     side = tiny.FLORENCE2_SIZE
-    return np.stack([picture(seed, side, side) for seed in range(1, 7)])
+    return np.stack([picture(seed, side, side) for seed in (1, 2, 3)])
 
 
 def arrays(ref: Reference) -> dict[str, NDArray[Any]]:
@@ -146,7 +128,7 @@ def _generated(ref: Reference) -> Iterator[dict[str, Any]]:
     pixels = pictures()
     for task in ref.processor.tasks_answer_post_processing_type:
         text = INPUTS.get(task, "")
-        for index in PICTURES.get(task, (0, 1)):
+        for index in (0, 1):
             batch = ref.inputs(task, text, pixels[index])
             entry: dict[str, Any] = {
                 "task": task,

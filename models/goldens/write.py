@@ -33,13 +33,20 @@ def write(folder: Path) -> None:
         model = make()
         save_arrays(folder / f"{model.name}.npz", towers.arrays(model))
         write_towers(
-            model.model, model.tokenizer, model.images, folder / model.name, source=SOURCE, licence=LICENCE, lower_case=model.lower_case
+            model.model,
+            model.tokenizer,
+            model.images,
+            folder / model.name,
+            source=SOURCE,
+            licence=LICENCE,
+            lower_case=model.lower_case,
         )
     images = inputs()
     (folder / "images").mkdir(exist_ok=True)
     for name, image in images.items():
         image.save(folder / "images" / name, optimize=True)
     save_arrays(folder / "preprocess.npz", dict(towers.preprocessed(images)))
+    save_json(folder / "preprocess.json", {name: made.to_dict() for name, made in towers.processors().items()})
 
 
 def _florence2(folder: Path) -> None:
