@@ -18,6 +18,7 @@ Rect = tuple[int, int, int, int]
 
 _SQUARE = np.ones((3, 3), np.uint8)
 _TALL = np.ones((5, 3), np.uint8)  # people are cut in pieces top to bottom, so gaps close further that way
+_FAINT = 12  # a blob whose strongest pixel exceeds its threshold by less is seen in part only
 _BORDER = 14  # contour length of a grown blob below which it cannot have the least area
 
 
@@ -31,6 +32,7 @@ class Blobs:
     keep: Plane | None = None  # 255 on pixels of objects: the background does not learn them
     soft: bool = False  # a soft blob is large enough to fit a field of light to
     small: list[tuple[int, Rect]] = field(default_factory=list)  # (changed pixels, box) of what may be clutter
+    shaky: frozenset[Rect] = frozenset()  # of `objects`: lie where motion goes to and fro
     count: int = 0
 
 
@@ -67,16 +69,18 @@ class BlobFinder:
             if pixels < 200:
                 found.small.append((pixels, (x1, y1, x2, y2)))
             busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
-            if pixels < max(tuning.min_area, least) or int(excess[part].max()) < self._peak:
+            peak = int(excess[part].max())
+            if pixels < max(tuning.min_area, least) or peak < self._peak:
                 continue
-            if not self._confirmed(age[part], pixels, (x2 - x1, y2 - y1), busy, hasty):
+            enters = x1 <= 1 or y1 <= 1 or x2 >= weak.shape[1] - 1 or y2 >= weak.shape[0] - 1
+            if not self._confirmed(age[part], pixels, (x2 - x1, y2 - y1), busy, hasty, enters):
                 continue
             rect = (x1, y1, x2, y2)
             if pixels > 40 and not _same(rect, known) and self._is_light(rect, picture, difference, weak, back, found):
                 continue
-            found.objects.append(rect)
             if found.keep is None:
                 found.keep = np.zeros(weak.shape, np.uint8)
+            found.objects.append(_whole(rect, difference, back, weak) if peak < _FAINT and not busy else rect)
             found.keep[part] = cv2.bitwise_or(found.keep[part], grown[part])
         self._next = age
         return found
@@ -113,10 +117,10 @@ class BlobFinder:
             del rects[self._tuning.most_blobs :]
         return grown, rects
 
-    def _confirmed(self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool) -> bool:
+    def _confirmed(self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool, enters: bool) -> bool:
         if int(age.max()) >= self._tuning.confirm_frames + 2 * busy:
             return True
-        if busy:
+        if busy or not (enters or hasty):
             return False
         solid = pixels > 0.4 * size[0] * size[1] and min(size) >= 5
         return solid and pixels >= (25 if hasty else self._tuning.solid_area)
@@ -144,6 +148,30 @@ class BlobFinder:
             return False
         found.lights.append(rect)
         return True
+
+
+def _whole(rect: Rect, difference: Plane, back: Background, weak: Plane) -> Rect:
+    """The box of all that differs by half the threshold and hangs together with a faint blob.
+
+    Hysteresis as in Canny's edge detector: what is barely visible breaks into pieces at the full threshold.
+    """
+    x1, y1, x2, y2 = rect
+    rows, columns = weak.shape
+    reach = max(6, (y2 - y1) // 2)
+    left, top = max(0, x1 - reach), max(0, y1 - reach)
+    part = (slice(top, min(rows, y2 + reach)), slice(left, min(columns, x2 + reach)))
+    low = cv2.compare(difference[part], cv2.convertScaleAbs(back.limit[part], alpha=0.5), cv2.CMP_GT)
+    labels, stats = cv2.connectedComponentsWithStats(cv2.morphologyEx(low, cv2.MORPH_CLOSE, _TALL))[1:3]
+    inside = labels[y1 - top : y2 - top, x1 - left : x2 - left]
+    found = np.unique(inside[weak[y1:y2, x1:x2] > 0])
+    boxes = stats[found[found > 0]]
+    if not len(boxes):
+        return rect
+    right, bottom = (boxes[:, 0] + boxes[:, 2]).max(), (boxes[:, 1] + boxes[:, 3]).max()
+    return (
+        min(x1, left + int(boxes[:, 0].min())), min(y1, top + int(boxes[:, 1].min())),
+        max(x2, left + int(right)), max(y2, top + int(bottom)),
+    )
 
 
 def _same(rect: Rect, known: list[Rect]) -> bool:

@@ -94,7 +94,7 @@ class Activity:
             part = (slice(max(0, y1 - 2), y2 + 2), slice(max(0, x1 - 2), x2 + 2))
             toggled[part] = 0
             short[part] = 0
-        cv2.accumulateWeighted(toggled, self._rate, min(0.2, 0.12 * step_s))
+        cv2.accumulateWeighted(toggled, self._rate, min(0.2, 0.25 * step_s))
         cv2.max(self._peak, short, dst=self._peak)
         self._was = weak
         self._movers = movers
@@ -117,7 +117,7 @@ class Activity:
         hot = cv2.compare(self._rate, self._tuning.toggle_rate * 255, cv2.CMP_GT)
         if cv2.countNonZero(hot):
             rise = cv2.max(tall * np.float32(1.15) + np.float32(3) - self.limit, 0.0)
-            self.limit += cv2.bitwise_and(rise, rise, mask=hot) * np.float32(0.4)
+            self.limit += cv2.bitwise_and(rise, rise, mask=hot) * np.float32(0.6)
         self._peak[:] = 0
 
     def raise_to(self, part: tuple[slice, slice]) -> None:

@@ -21,6 +21,7 @@ from stream.types import Box, Reason
 
 _WARM = 3  # frames until the background is used
 _CALM = 4  # calm frames after which a changed scene is accepted
+_SHAKY = 110  # mean of the mask (0 or 255) of a box that trembles
 _NOMINAL_S = 0.1  # frame distance that is assumed until it is known
 
 
@@ -93,6 +94,7 @@ class Detector:
         self._places = Places(self.settings, shape)
         self._earlier = self._last = picture  # a slow step ago; a frame ago
         self._unsettled = self._dimmed = self._shaded = 0
+        self._leaf = 15.0  # pixels of a blob that trembles
         self._share = 0.0  # that differed a frame ago
         self._difference = np.empty(shape, np.uint8)
         self._excess = np.empty(shape, np.uint8)
@@ -172,12 +174,18 @@ class Detector:
             return self._answer(picture, blobs, Tracks().update(blobs.objects, self.frames, self._at_s), relit, share)
         self._finder.commit()
         for x1, y1, x2, y2 in blobs.lights:
-            self.back.absorb(picture, (slice(y1, y2), slice(x1, x2)), 0.4)
+            part = (slice(y1, y2), slice(x1, x2))
+            self.back.absorb(picture, part, 0.4)
+            self._memory.doubt(part)
         earlier = list(self._tracks.all)
-        tracks = self._tracks.update(blobs.objects, self.frames, self._at_s)
+        tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky)
         movers = [t.rect for t in tracks if t.moved]
         self._clutter.learn(blobs.small, movers)
         keep, weight = blobs.keep, self._weight()
+        for track in tracks:
+            if track.trembles and keep is not None:
+                x1, y1, x2, y2 = track.rect
+                keep[y1:y2, x1:x2] = 0
         if self._dimmed:
             self._dimmed -= 1
             tracks, keep = self._after_light(tracks, earlier, blobs)
@@ -213,7 +221,27 @@ class Detector:
             else:
                 self.back.restore(before)
                 self._subtract(picture)
+        blobs.shaky = self._shaky(blobs)
+        others = [r for r in blobs.objects if r not in blobs.shaky]
+        blobs.objects = [*blobs.shaky, *tightened(blobs.weak, others, self.tuning.fill)]
         return blobs
+
+    def _shaky(self, blobs: Blobs) -> frozenset[Rect]:
+        """Blobs that lie where motion goes to and fro, unless they are solid and much larger than what trembles there."""
+        mask = self._flow.to_and_fro
+        if mask is None:
+            return frozenset()
+        sizes = {}
+        for x1, y1, x2, y2 in blobs.objects:
+            if cv2.mean(mask[y1:y2, x1:x2])[0] > _SHAKY:
+                sizes[x1, y1, x2, y2] = cv2.countNonZero(blobs.weak[y1:y2, x1:x2])
+        if not sizes:
+            return frozenset()
+        self._leaf += 0.1 * (float(np.median(list(sizes.values()))) - self._leaf)
+        large = max(60.0, 4 * self._leaf)
+        return frozenset(
+            r for r, pixels in sizes.items() if pixels < large or pixels < 0.5 * (r[2] - r[0]) * (r[3] - r[1])
+        )
 
     def _after_light(self, tracks: list[Track], earlier: list[Track], blobs: Blobs) -> tuple[list[Track], Plane]:
         """While the light changes only what moved before counts, and the rest is learnt quickly."""
@@ -228,7 +256,8 @@ class Detector:
         return kept, keep
 
     def _answer(self, picture: Plane, blobs: Blobs, tracks: list[Track], relit: bool, share: float) -> Motion:
-        shown = [t for t in tracks if (t.moved or t.area >= 100 or t.net >= 1.5) and self._places.counts(*t.rect)]
+        few = len(tracks) <= 4  # a small thing in a calm scene is believed at once, amid many it must move
+        shown = [t for t in tracks if not t.trembles and (t.moved or t.area >= 100 or t.net >= 1.5 or (few and t.seen < 8)) and self._places.counts(*t.rect)]
         if not shown:
             if relit or blobs.lights:
                 return Motion(Reason.LIGHT, share)
@@ -236,11 +265,10 @@ class Detector:
         boxes: list[Box] = []
         moving: list[bool] = []
         across, down = self.luma_shape[1] / self._shape[1], self.luma_shape[0] / self._shape[0]
-        parts = tightened(blobs.weak, [t.rect for t in shown], self.tuning.fill)
-        for track, pieces in zip(shown, parts, strict=True):
-            for x1, y1, x2, y2 in pieces:
-                boxes.append(Box(x1 * across, y1 * down, x2 * across, y2 * down))
-                moving.append(not track.settled)
+        for track in shown:
+            x1, y1, x2, y2 = track.rect
+            boxes.append(Box(x1 * across, y1 * down, x2 * across, y2 * down))
+            moving.append(not track.settled)
         if any(moving):
             return Motion(Reason.MOTION, share, tuple(boxes), tuple(moving))
         fresh = any(t.settled and t.moves_s == self._at_s for t in shown)
@@ -292,6 +320,7 @@ class Detector:
         where = np.zeros_like(weak)
         where[y1:y2, x1:x2] = cv2.dilate(weak[y1:y2, x1:x2], np.ones((3, 3), np.uint8))
         self.back.replace(picture, where)
+        self._memory.doubt((slice(y1, y2), slice(x1, x2)))
 
 
 def _touch(a: Rect, b: Rect) -> bool:

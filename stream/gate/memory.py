@@ -50,7 +50,8 @@ class Memory:
             back.replace(picture, replaced)
             cv2.copyTo(self._run, replaced, self._trust)
 
-    def doubt(self) -> None:
-        """The scene has changed: nothing is known for long."""
-        self._trust[:] = 0
-        self._run[:] = 0
+    def doubt(self, part: tuple[slice, slice] | None = None) -> None:
+        """The scene, or a part of it, was replaced: what was seen before says nothing of it."""
+        self._trust[part or ...] = 0
+        if part is None:
+            self._run[:] = 0

@@ -62,7 +62,7 @@ class Tuning:
     toggle_s: float = 0.6  # a pixel that changes for no longer than this at a time may be foliage
     toggle_rate: float = 0.06  # share of time that a foliage pixel changes
     clutter: float = 0.4  # small blobs a frame in one cell of the grid from which it rains or snows there
-    fill: float = 0.55  # boxes that are filled less than this are split where that saves area
+    fill: float = 0.7  # boxes that are filled less than this are split where that saves area
     most_blobs: int = 60  # larger blobs first
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 Rect = tuple[int, int, int, int]
 
-_MOST = 60
+_MOST = 100
+_MARGIN = 2  # px between boxes that still touch
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
 
@@ -26,6 +29,7 @@ class Track:
     moved: bool = False
     moves_s: float = 0.0  # when its pixels last changed
     settled: bool = False
+    trembles: bool = False  # stays where all goes to and fro: leaves, water
     vx: float = 0.0
     vy: float = 0.0
     speed: float = 0.0
@@ -39,8 +43,8 @@ class Track:
         """Distance from where it was first seen, city blocks."""
         return abs(self.x - self.from_x) + abs(self.y - self.from_y)
 
-    def follow(self, rect: Rect, frame: int) -> None:
-        """The blob is at `rect` now."""
+    def follow(self, rect: Rect, frame: int, shaky: bool) -> None:
+        """The blob is at `rect` now; where all is `shaky` it must go further to be believed."""
         x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
         dx, dy = x - self.x, y - self.y
         self.path += abs(dx) + abs(dy)
@@ -56,7 +60,10 @@ class Track:
             self._restart()
         if not self.moved and self.seen >= 3:
             size = min(rect[2] - rect[0], rect[3] - rect[1])
-            self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
+            if shaky:
+                self.moved = self.net > max(16.0, 1.2 * size) and self.net > 0.6 * self.path
+            else:
+                self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
 
     def _restart(self) -> None:
         self.from_x, self.from_y, self.path = self.x, self.y, 0.0
@@ -68,30 +75,39 @@ class Tracks:
     def __init__(self) -> None:
         self.all: list[Track] = []
 
-    def update(self, rects: list[Rect], frame: int, now_s: float) -> list[Track]:
-        """The tracks of `rects`, in their order."""
+    def update(self, rects: list[Rect], frame: int, now_s: float, shaky: frozenset[Rect] = frozenset()) -> list[Track]:
+        """The tracks of `rects`, in their order; those in `shaky` lie where motion goes to and fro."""
         before = self.all
         current: list[Track] = []
         used: set[int] = set()
-        for rect in rects:
-            x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
-            nearest, distance = None, 0.0
-            for track in before:
-                other = track.rect
-                if rect[0] - 2 < other[2] and other[0] - 2 < rect[2] and rect[1] - 2 < other[3] and other[1] - 2 < rect[3]:
-                    apart = abs(x - track.x) + abs(y - track.y)
-                    if nearest is None or apart < distance:
-                        nearest, distance = track, apart
+        for rect, nearest in zip(rects, _nearest(rects, before), strict=True):
+            shakes = rect in shaky
             if nearest is not None and id(nearest) not in used:
                 used.add(id(nearest))
-                nearest.follow(rect, frame)
+                nearest.follow(rect, frame, shakes)
                 current.append(nearest)
             else:
+                x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
                 fresh = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s)
                 if nearest is not None:  # a blob fell in two: both parts have the history
-                    fresh.moved, fresh.seen, fresh.born_s = nearest.moved, nearest.seen, nearest.born_s
+                    fresh.moved = nearest.moved and not shakes
+                    fresh.seen, fresh.born_s = nearest.seen, nearest.born_s
                     fresh.moves_s, fresh.settled = nearest.moves_s, nearest.settled
                 current.append(fresh)
+            current[-1].trembles = shakes and not current[-1].moved
         lost = [t for t in before if frame - t.last_frame < _LOST_FRAMES and id(t) not in used]
         self.all = (current + lost)[:_MOST]
         return current
+
+
+def _nearest(rects: list[Rect], tracks: list[Track]) -> list[Track | None]:
+    """For each box the track with the nearest middle among those whose box it touches."""
+    if not tracks or not rects:
+        return [None] * len(rects)
+    new = np.array(rects, np.float32)[:, None, :]
+    old = np.array([t.rect for t in tracks], np.float32)[None, :, :]
+    reach = np.minimum(new[..., 2:], old[..., 2:]) - np.maximum(new[..., :2], old[..., :2])
+    apart = np.abs(new[..., :2] + new[..., 2:] - old[..., :2] - old[..., 2:]).sum(axis=-1)
+    apart[(reach <= -_MARGIN).any(axis=-1)] = np.inf
+    best = apart.argmin(axis=1)
+    return [tracks[j] if apart[i, j] < np.inf else None for i, j in enumerate(best.tolist())]
