@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, NamedTuple, Protocol
@@ -29,6 +29,7 @@ from stream.errors import BadMedia
 from stream.types import Pixels, Span
 
 _BUFFER_BYTES = 256 * 1024  # each read is a call into Python; the default of 32 KiB makes eight times as many
+_MARGINS_S = (0.0, 5.0, 30.0, 120.0, math.inf)  # how far before a span to look for its key frame
 _SANE_YEARS = range(1995, 2100)  # cameras without a clock write 1904 or 1970
 
 
@@ -104,8 +105,10 @@ class Film:
     @property
     def duration_s(self) -> float | None:
         """Length as the header states or the demuxer estimates it; None when neither does."""
-        stated = self._container.duration
-        return stated / av.time_base if stated is not None and stated > 0 else None
+        estimate = (self._container.duration or 0) / av.time_base
+        rate = self._video.average_rate
+        stated = self._video.frames / float(rate) if rate else 0.0  # a cut AVI is estimated by what is left of it
+        return max(estimate, stated) or None
 
     @property
     def recorded_at(self) -> datetime | None:
@@ -140,10 +143,24 @@ class Film:
         codec.options = {"max_pixels": str(wanted.max_pixels)}
         if wanted.every_s > 0:
             codec.skip_frame = "NONREF"  # frames that nothing depends on: no scene is so short
-        base = self._video.time_base
-        if wanted.span.start_s > 0 and base:
-            with suppress(FFmpegError):  # no index: read from the start, what lies before the span is passed over
-                self._container.seek(int((wanted.span.start_s + self._start_s) / base), stream=self._video)
+        if wanted.span.start_s > 0:
+            self._seek(wanted.span.start_s)
+
+    def _seek(self, start_s: float) -> None:
+        """To a key frame at or before `start_s`.
+
+        Without an index (MPEG-TS) FFmpeg seeks to a time, where decoding waits for the next key frame: too late then.
+        """
+        for margin_s in _MARGINS_S:
+            target = max(0.0, start_s - margin_s) + self._start_s
+            try:
+                self._container.seek(int(target / (self._video.time_base or 1)), stream=self._video)
+                first = next(self._container.decode(self._video), None)
+                self._container.seek(int(target / (self._video.time_base or 1)), stream=self._video)
+            except (FFmpegError, EOFError):
+                continue
+            if first is not None and self._time_s(first, math.inf) <= start_s:
+                return
 
     def _frames(self, wanted: Wanted) -> Iterator[tuple[av.VideoFrame, float]]:
         """(frame, pts_s) within the span."""

@@ -36,7 +36,7 @@ class Progress:
 
     def ended(self, start_s: float, span: Span) -> None:
         """The file has no more packets, before the span's end if that has one."""
-        if not (self._form.states_length and self._duration_s):
+        if self._faults or not (self._form.states_length and self._duration_s):
             return
         wanted_s = min(self._duration_s, span.end_s or self._duration_s)
         missing_s = wanted_s - max(span.start_s, self._end_s - start_s)
