@@ -13,7 +13,7 @@ from typing import Self
 
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
+from faststream.kafka import KafkaBroker, Topic
 
 from stream import metrics
 from stream.consume.careful import Careful
@@ -77,7 +77,7 @@ class Consumer:
         self._failure: BaseException | None = None
         self._running: asyncio.Task[None] | None = None
         self._subscriber = broker.subscriber(
-            topic,
+            Topic(topic, declare=False),  # whoever owns the broker makes the topics, with their partitions
             group_id=group,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
@@ -106,7 +106,7 @@ class Consumer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        await self.stop()
         if error is None and not await self._member.drained(self.limits.drain_s):
             log.warning("group %s: %d records are left for the next owner", self.group, self._member.in_flight)
         await self._member.commit(closing=True)
@@ -121,7 +121,7 @@ class Consumer:
         while (chunk := await self._chunks.take()) is not None:
             yield chunk
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Hand out nothing more; `deliveries` ends. What was handed out may still be settled."""
         self._pump.stopping.set()
         self._give_back()
@@ -131,9 +131,14 @@ class Consumer:
         """Records of our partitions that are not done, as far as the end of the log is known."""
         return self._member.lag()
 
-    def healthy(self, now: float | None = None) -> str | None:
-        """None, or one line that says why this process should be restarted. `now` is on the consumer's clock."""
-        now = self._clock() if now is None else now
+    def healthy(self, now: datetime | None = None) -> str | None:
+        """None, or one line that says why this process should be restarted.
+
+        Measured on the consumer's monotonic `clock`, which no clock change can upset; `now` is not looked at.
+        """
+        return self._health(self._clock())
+
+    def _health(self, now: float) -> str | None:
         limits, member = self.limits, self._member
         if self._failure is not None:
             return f"group {self.group}: {self._failure!r}"

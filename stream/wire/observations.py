@@ -77,9 +77,7 @@ def encode_observation(observation: Observation, topic: str, vectors: bool = Fal
     Its timestamp is left to the producer: an archive filled in years later must not fall under the topic's retention.
     """
     value = orjson.dumps(observation_dict(observation, vectors))
-    pairs = ce.headers(
-        "observation", observation.source, observation.id, observation.captured_at, "application/json"
-    )
+    pairs = ce.headers("observation", observation.source, observation.id, observation.captured_at, "application/json")
     return ce.Outgoing(topic, observation.source.encode(), value, pairs)
 
 

@@ -57,6 +57,8 @@ header_names = st.one_of(
     st.text(max_size=10),
 )
 header_values = st.one_of(st.none(), st.binary(max_size=20), st.sampled_from([b"1.0", b"x", b"2026-01-01T00:00:00Z"]))
+_NAMES = ["uri", "op", "size", "span", "start_s", "end_s", "sha256", "modified_at", "media_type"]
+_NAMES += ["Records", "eventName", "eventTime", "s3", "bucket", "object", "name", "key", "Event"]
 bodies = st.one_of(
     st.none(),
     st.binary(max_size=60),
@@ -66,10 +68,7 @@ bodies = st.one_of(
         lambda inner: st.one_of(
             st.lists(inner, max_size=3),
             st.dictionaries(
-                st.sampled_from(
-                    "uri op size span start_s end_s sha256 modified_at media_type Records eventName eventTime s3 bucket"
-                    " object name key Event".split()
-                ),
+                st.sampled_from(_NAMES),
                 inner,
                 max_size=5,
             ),
@@ -94,9 +93,7 @@ frame_events = st.one_of(
         FrameEvent, ids, sources, times, image=st.none(), uri=text.filter(lambda uri: uri != "" and "\0" not in uri)
     ),
 )
-spans = st.one_of(
-    st.builds(Span, st.floats(0, 1e6)), st.builds(Span, st.floats(0, 1e6), st.floats(1.1e6, 2e6))
-)
+spans = st.one_of(st.builds(Span, st.floats(0, 1e6)), st.builds(Span, st.floats(0, 1e6), st.floats(1.1e6, 2e6)))
 file_events = st.builds(
     FileEvent,
     id=ids,
@@ -122,9 +119,7 @@ observations = st.builds(
     source=sources,
     kind=st.sampled_from(["frame", "image", "video", "document", "audio"]),
     captured_at=times,
-    media=st.builds(
-        Media, counts, counts, counts, st.one_of(st.none(), text), st.one_of(st.none(), st.floats(0, 1e6))
-    ),
+    media=st.builds(Media, counts, counts, counts, st.one_of(st.none(), text), st.one_of(st.none(), st.floats(0, 1e6))),
     gate=st.builds(
         lambda reason, score, around: Admission(reason not in REFUSALS, reason, score, tuple(around)),
         st.sampled_from(Reason),

@@ -77,9 +77,7 @@ def test_a_file_events_json_fits_its_schema(event: FileEvent) -> None:
     SCHEMAS["FileEvent"].validate(orjson.loads(wire.encode_event(event, "files").value or b""))
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"), [("Observation", Observation), ("Alert", Alert), ("Ledger", LedgerEntry)]
-)
+@pytest.mark.parametrize(("name", "shape"), [("Observation", Observation), ("Alert", Alert), ("Ledger", LedgerEntry)])
 def test_a_schema_names_every_field_of_its_record(name: str, shape: type) -> None:
     fields = {field.name for field in dataclasses.fields(shape)}
     renamed = {"start": "from", "end": "to"} if name == "Ledger" else {}
