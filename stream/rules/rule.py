@@ -91,7 +91,7 @@ class Rule:
         return self.zone is None or self._in_zone(item.box, observation.media.width, observation.media.height)
 
     def _in_zone(self, box: Box, width: int, height: int) -> bool:
-        assert self.zone is not None
+        assert self.zone is not None and width > 0 and height > 0
         if self.overlap is not None:
             part = Box(box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height)
             return share_inside(part, self.zone) >= self.overlap - 1e-9  # rounding of the division above

@@ -93,9 +93,9 @@ class Rules:
     def remember(self, alerts: Iterable[Alert]) -> None:
         """Alerts that were raised before, by this process or another: read from the `alerts` topic when it starts or
         takes a source over, so that cool-downs go on. Of rules that are gone: ignored."""
-        names = {rule.name for rule in self.rules}
+        cooling = {rule.name for rule in self.rules if rule.cool_down_s > 0}
         for alert in alerts:
-            if alert.rule in names:
+            if alert.rule in cooling:
                 self._note(alert.rule, alert.source, alert.captured_at)
 
     def state(self) -> bytes:
@@ -127,6 +127,11 @@ class Rules:
         for rule, source, times in past:
             for when in times if rule in names else ():
                 self._note(rule, source, when)
+
+    @property
+    def longest_cool_down_s(self) -> float:
+        """How far back alerts still matter: what `remember` needs of the `alerts` topic."""
+        return max((rule.cool_down_s for rule in self.rules), default=0.0)
 
     def unwatched(self, sources: Iterable[str]) -> list[str]:
         """Names of the rules that watch none of these sources: most likely a typing error, for `seestream check`."""
