@@ -1,0 +1,224 @@
+"""The Weaviate store: our own vectors, hybrid search, one pair of collections for each embedding model.
+
+Vectors of another model are never compared; texts are found whichever model wrote beside them. `weaviate_schema` makes
+the collections, `weaviate_link` the connection.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import weaviate
+from weaviate import exceptions as theirs
+from weaviate.classes.query import Filter
+from weaviate.collections.classes.batch import BatchObjectReturn
+from weaviate.collections.classes.filters import FilterReturn
+
+from stream.errors import Misconfigured, StoreUnavailable
+from stream.sinks import weaviate_rows as rows
+from stream.sinks import weaviate_schema as schema
+from stream.sinks.weaviate_link import Link, SchemaGone, is_schema_gone
+from stream.sinks.weaviate_search import Search
+from stream.types import Alert, Hit, Observation, Query
+
+T = TypeVar("T")
+
+_MOST_REGIONS = 1_000  # of one observation
+
+
+class WeaviateStore:
+    """A `types.Store` in Weaviate. Use it as an async context manager.
+
+    It connects when it is first needed and again after a fault, so a Weaviate that is away does not keep the process
+    from starting; `check` says whether it is there. Alerts are not kept: they are on their topic.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        grpc_port: int = 50051,
+        name: str = "Observation",
+        api_key: str | None = None,
+        ttl_s: float | None = None,
+        alpha: float = 0.5,
+        timeout_s: float = 20.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`name` starts the collections' names and is their alias. With https both ports speak TLS; the environment's
+        SSL_CERT_FILE names the authority when it is not a public one. `ttl_s` after they were stored Weaviate deletes
+        observations by itself, where its OBJECTS_TTL_DELETE_SCHEDULE is set. `alpha` is the vector's share in hybrid
+        search, 0 to 1. `timeout_s` bounds one call of ours.
+
+        Raises: Misconfigured, for a URL or name that cannot be.
+        """
+        if not name.isidentifier() or not name[0].isupper() or not name.isascii():
+            raise Misconfigured(
+                f"store.collection: {name!r} must start with a capital and have letters and digits only"
+            )
+        self._link = Link(url, grpc_port, api_key, timeout_s)
+        self._name, self._ttl_s, self._alpha, self._clock = name, ttl_s, alpha, clock
+        self._ensured: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._link.close()
+
+    async def check(self) -> str:
+        """Reach Weaviate over both ports; its version. Raises: StoreUnavailable, Misconfigured."""
+        async with self._link.client() as client:
+            version = (await client.get_meta())["version"]
+            for place in (await self._known(client)).values():
+                await client.collections.use(place.frames).query.fetch_objects(limit=1)
+        return str(version)
+
+    async def write(self, observations: Sequence[Observation], alerts: Sequence[Alert]) -> None:
+        """Replaces by id. Raises: StoreUnavailable, Misconfigured."""
+        if not observations:
+            return
+        groups: dict[str, list[Observation]] = {}
+        for observation in observations:
+            groups.setdefault(rows.model_of(observation), []).append(observation)
+        for model, group in groups.items():
+            await self._call(functools.partial(self._write, model, group))
+
+    async def search(self, query: Query) -> list[Hit]:
+        """Hybrid search over texts and the frames' vectors, fused with the regions' vectors.
+
+        Raises: StoreUnavailable; Misconfigured, when the query's vector has another length than its model's;
+        ValueError, when it names no model.
+        """
+        if query.vector is not None and query.model is None:
+            raise ValueError("a query with a vector names the vector's model")
+
+        async def job(client: weaviate.WeaviateAsyncClient) -> list[Hit]:
+            return await Search(client, await self._known(client), query).run(self._alpha)
+
+        return await self._call(job) if query.limit > 0 else []
+
+    async def get(self, observation_id: str) -> Observation | None:
+        """With its vectors. Raises: StoreUnavailable."""
+
+        async def job(client: weaviate.WeaviateAsyncClient) -> Observation | None:
+            for place in (await self._known(client)).values():
+                if (found := await _get(client, place, observation_id)) is not None:
+                    return found
+            return None
+
+        return await self._call(job)
+
+    async def recent(self, source: str | None = None, limit: int = 20) -> list[Observation]:
+        """Newest first by capture time, without vectors. Raises: StoreUnavailable."""
+        return [hit.observation for hit in await self.search(Query(source=source, limit=limit))]
+
+    async def purge(self, before: datetime) -> int:
+        """Delete what was captured before that time; the number deleted. Raises: StoreUnavailable."""
+        return await self._delete("captured_at", before)
+
+    async def expire(self, before: datetime) -> int:
+        """Delete what was stored before that time: retention must not take an archive that was filled in today."""
+        return await self._delete("stored_at", before)
+
+    async def trim(self, max_bytes: int) -> int:
+        """Weaviate does not say how large a collection is: nothing is deleted by size, 0."""
+        return 0
+
+    async def _call(self, job: Callable[[weaviate.WeaviateAsyncClient], Awaitable[T]]) -> T:
+        """The job's result; once more from the start when Weaviate had been emptied, or another process made a model's
+        collections that we did not know."""
+        try:
+            async with self._link.client() as client:
+                return await job(client)
+        except SchemaGone:
+            self._ensured.clear()
+        async with self._link.client() as client:
+            return await job(client)
+
+    async def _known(self, client: weaviate.WeaviateAsyncClient) -> dict[str, schema.Place]:
+        """Asked anew each time: another worker may have started with another model. One small request."""
+        return await schema.known(client, self._name)
+
+    async def _write(self, model: str, group: list[Observation], client: weaviate.WeaviateAsyncClient) -> None:
+        place = schema.place(self._name, model)
+        if model not in self._ensured:
+            await schema.ensure(client, self._name, model, self._ttl_s)
+            self._ensured.add(model)
+        stored_at = self._clock()
+        made = [rows.objects(observation, stored_at) for observation in group]
+        regions = [region for _, found in made for region in found]
+        if regions:  # first, so that an observation that can be seen has its regions
+            await _insert(client, place.regions, regions, model)
+        await _insert(client, place.frames, [frame for frame, _ in made], model)
+
+    async def _delete(self, when: str, before: datetime) -> int:
+        """A request deletes at most QUERY_MAXIMUM_RESULTS (10,000) objects, so it is repeated until none is left."""
+        where = Filter.by_property(when).less_than(before)
+
+        async def job(client: weaviate.WeaviateAsyncClient) -> tuple[int, int]:
+            frames = regions = 0
+            for place in (await self._known(client)).values():
+                regions += await _delete_some(client, place.regions, where)
+                frames += await _delete_some(client, place.frames, where)
+            return frames, regions
+
+        deleted = 0
+        while any(counts := await self._call(job)):
+            deleted += counts[0]
+        return deleted
+
+
+async def _get(client: weaviate.WeaviateAsyncClient, place: schema.Place, observation_id: str) -> Observation | None:
+    collection = client.collections.use(place.frames)
+    wanted = rows.uuid_of(observation_id)
+    found: Any = await collection.query.fetch_object_by_id(wanted, include_vector=[schema.VECTOR])  # None: not there
+    if found is None:
+        return None
+    body = str(found.properties["body"])
+    regions = await client.collections.use(place.regions).query.fetch_objects(
+        filters=Filter.by_property("observation").equal(observation_id),
+        include_vector=[schema.VECTOR],
+        limit=_MOST_REGIONS,
+    )
+    vectors: dict[int, Any] = {
+        int(str(region.properties["number"])): region.vector[schema.VECTOR]
+        for region in regions.objects
+        if rows.has_region(body, int(str(region.properties["number"])))
+    }
+    if schema.VECTOR in found.vector:
+        vectors[rows.frame_number(body)] = found.vector[schema.VECTOR]
+    return rows.observation(body, vectors)
+
+
+async def _delete_some(client: weaviate.WeaviateAsyncClient, collection: str, where: FilterReturn) -> int:
+    answer = await client.collections.use(collection).data.delete_many(where=where)
+    if answer.failed:
+        raise StoreUnavailable(f"Weaviate could not delete {answer.failed} objects of {collection}")
+    return int(answer.successful)
+
+
+async def _insert(
+    client: weaviate.WeaviateAsyncClient, collection: str, objects: Sequence[rows.Object], model: str
+) -> None:
+    """All or an error. Objects that were taken stay: the caller repeats the whole call and replaces them."""
+    try:
+        answer: BatchObjectReturn = await client.collections.use(collection).data.insert_many(list(objects))
+        messages = {error.message for error in answer.errors.values()}
+        count = len(answer.errors)
+    except theirs.WeaviateInsertManyAllFailedError as error:
+        messages, count = {str(error)}, len(objects)
+    if not messages:
+        return
+    told = "; ".join(sorted(" ".join(message.split())[:200] for message in messages)[:3])
+    if any(is_schema_gone(message) for message in messages):
+        raise SchemaGone(f"Weaviate lost the collection {collection}: {told}")
+    if any("dimensions do not match" in message or "vector with length" in message for message in messages):
+        raise Misconfigured(f"model {model} gave vectors of another length before: give the other model another name")
+    raise StoreUnavailable(f"Weaviate did not take {count} of {len(objects)} objects: {told}")
