@@ -32,9 +32,9 @@ def write_film(path: Path, seed: int, seconds: float = 8.0, fps: int = 5) -> Non
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         stream = film.add_stream(codec, rate=fps)
         stream.pix_fmt = "yuv420p"
+        stream.height = stream.width = scene.size_px
         for number in range(int(seconds * fps)):
             picture = scene.at(number / fps).rgb
-            stream.height, stream.width = picture.shape[:2]
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 film.mux(packet)
         for packet in stream.encode():

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stream import errors
+from stream import errors, metrics
 from stream.app import parts, service
 from stream.app.board import Load
 
@@ -110,9 +110,22 @@ class Worker:
         """For the status line."""
         trouble = self.process.outbox.trouble if self.process else None
         lag = self.process.lag() if self.process else 0
-        pace = getattr(self.scheduler, "pace", None)
-        batch, compute_ms = pace() if pace else (0.0, 0.0)
-        return Load(lag, batch, compute_ms, trouble)
+        rows, calls, compute_s = _model_totals()
+        looks = sum(_sample("seestream_events_total", traffic=t, outcome="processed") for t in ("live", "upload"))
+        batch = rows / calls if calls else 0.0
+        return Load(lag, batch, 1e3 * compute_s / looks if looks else 0.0, trouble)
+
+
+def _sample(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def _model_totals() -> tuple[float, float, float]:
+    """Pictures in vision batches, vision batches, and seconds in all model calls since the start."""
+    stages = ("vision", "embed", "encoder", "decoder")
+    compute_s = sum(_sample("seestream_compute_seconds_sum", stage=stage) for stage in stages)
+    sizes = (_sample(f"seestream_batch_size_{part}", stage="vision") for part in ("sum", "count"))
+    return (*sizes, compute_s)
 
 
 async def _forever(job: Callable[[], Awaitable[None]]) -> None:
