@@ -10,7 +10,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from stream.rules.polygon import Polygon, contains, share_inside
-from stream.types import Box, Detection, Observation
+from stream.types import Box, Detection, Media, Observation
 
 
 @lru_cache(maxsize=4096)
@@ -88,16 +88,17 @@ class Rule:
     def _is_it(self, item: Detection, observation: Observation) -> bool:
         if item.score < self.min_score or (self.label and not _any_glob(self.label, item.label)):
             return False
-        return self.zone is None or self._in_zone(item.box, observation.media.width, observation.media.height)
-
-    def _in_zone(self, box: Box, width: int, height: int) -> bool:
-        assert self.zone is not None and width > 0 and height > 0
-        if self.overlap is not None:
-            part = Box(box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height)
-            return share_inside(part, self.zone) >= self.overlap - 1e-9  # rounding of the division above
-        # The middle of the box's last row of pixels: an object that the picture's lower edge cuts off stands inside it.
-        x, y = (box.x1 + box.x2) / 2, min(box.y2, height) - 0.5
-        return contains(self.zone, (x / width, y / height))
+        return self.zone is None or _in_zone(item.box, observation.media, self.zone, self.overlap)
 
     def _says(self, text: str) -> bool:
         return all(_phrase(words).search(text.casefold()) for words in self.words)
+
+
+def _in_zone(box: Box, media: Media, zone: Polygon, overlap: float | None) -> bool:
+    width, height = max(1, media.width), max(1, media.height)
+    if overlap is not None:
+        part = Box(box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height)
+        return share_inside(part, zone) >= overlap - 1e-9  # rounding of the divisions above
+    # The middle of the box's last row of pixels: an object that the picture's lower edge cuts off stands inside it.
+    x, y = (box.x1 + box.x2) / 2, min(box.y2, height) - 0.5
+    return contains(zone, (x / width, y / height))

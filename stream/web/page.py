@@ -61,23 +61,27 @@ def page(
         return await pages.error(request, error)
 
     return Starlette(
-        routes=[
-            Route("/", pages.home),
-            Route("/observations/{id}", pages.observation),
-            Route("/live", pages.live),
-            Route("/api/search", api.search),
-            Route("/api/recent", api.recent),
-            Route("/api/live", api.live),
-            Route("/api/observations/{id}", api.observation),
-            Route("/snapshots/{path:path}", _endpoint(files.snapshots(snapshots))),
-            Route("/static/{path:path}", _endpoint(files.static())),
-            Route("/healthz", health.healthz),
-            Route("/readyz", health.readyz),
-            Route("/metrics", health.metrics),
-        ],
+        routes=_routes(api, pages, health, snapshots),
         middleware=[Middleware(_Headers)],
         exception_handlers={404: failed, 405: failed, 500: failed, BadAsk: failed, StoreUnavailable: failed},
     )
+
+
+def _routes(api: Api, pages: Pages, health: Health, snapshots: Path) -> list[Route]:
+    return [
+        Route("/", pages.home),
+        Route("/observations/{id}", pages.observation),
+        Route("/live", pages.live),
+        Route("/api/search", api.search),
+        Route("/api/recent", api.recent),
+        Route("/api/live", api.live),
+        Route("/api/observations/{id}", api.observation),
+        Route("/snapshots/{path:path}", _endpoint(files.snapshots(snapshots))),
+        Route("/static/{path:path}", _endpoint(files.static())),
+        Route("/healthz", health.healthz),
+        Route("/readyz", health.readyz),
+        Route("/metrics", health.metrics),
+    ]
 
 
 def _endpoint(served: files.Files) -> Callable[[Request], object]:
