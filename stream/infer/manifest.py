@@ -50,7 +50,14 @@ class Manifest:
         try:
             files = {str(name): str(entry["sha256"]) for name, entry in said["files"].items()}
             tasks = None if said.get("tasks") is None else tuple(said["tasks"])
-            return cls(folder, str(said.get("name", folder.name)), str(said["architecture"]), bool(said.get("demo")), tasks, files)
+            return cls(
+                folder,
+                str(said.get("name", folder.name)),
+                str(said["architecture"]),
+                bool(said.get("demo")),
+                tasks,
+                files,
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise BadModel(f"{folder / NAME} lacks {error}: pull or export the model again") from error
 

@@ -177,7 +177,7 @@ def open_session(
         raise BadModel(f"{path} is missing: pull or export the model again")
     options = runtime().SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors only: what matters of the rest is said below, in words
+    options.log_severity_level = 4  # what fails is raised, and what matters of the rest is said below in words
     # Idle threads that spin take a core from the decoders, and between two frames the models are idle most of the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     graphs = cuda_graph and CUDA in wanted

@@ -24,7 +24,7 @@ _OUTPUTS = ("image_embeds", "text_embeds", "pooler_output")
 
 
 class Siglip:
-    """The two towers of one checkpoint. `prepare` may be called from any thread, the others from one."""
+    """The two towers of a checkpoint. Any thread may call `prepare` and `embed_text`; the rest belongs to one."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Siglip:
         preprocess = Preprocess.of(manifest.json("preprocessor_config.json"))
         said = manifest.json("calibration.json", optional=True)
         return cls(
-            vision, text, preprocess, _Words(manifest, config, said), manifest, scale=said.get("logit_scale"),
+            vision, text, preprocess, _Words(manifest, config, said, text), manifest, scale=said.get("logit_scale"),
             bias=float(said.get("logit_bias", 0.0)), precision=chosen,
         )  # fmt: skip
 
@@ -134,7 +134,7 @@ def checked(vector: NDArray[np.float32]) -> NDArray[np.float32]:
 class _Words:
     """A tokenizer with the padding its model was trained with."""
 
-    def __init__(self, manifest: Manifest, config: dict[str, Any], calibration: dict[str, Any]) -> None:
+    def __init__(self, manifest: Manifest, config: dict[str, Any], calibration: dict[str, Any], graph: Graph) -> None:
         text = config.get("text_config", {})
         said = manifest.json("tokenizer_config.json", optional=True)
         self._tokenizer = load_tokenizer(manifest)
@@ -143,11 +143,12 @@ class _Words:
         token = said.get("pad_token")
         token = token.get("content") if isinstance(token, dict) else token
         pad = self._tokenizer.token_to_id(token) if token else text.get("pad_token_id", 1)
-        # SigLIP pools the last position of 64 and was trained without a mask; CLIP pools its end token.
+        fixed = graph.inputs["input_ids"].shape[1] if "input_ids" in graph.inputs else None
+        # SigLIP pools the last position of 64 and was trained without a mask; CLIP pools its end token, wherever it is.
         self._tokenizer.enable_padding(
             pad_id=int(pad or 0),
             pad_token=token or "<pad>",
-            length=None if manifest.architecture == "clip" else self.length,
+            length=self.length if manifest.architecture != "clip" else fixed if isinstance(fixed, int) else None,
         )
         # SigLIP 2 was trained on lower-cased text, and its tokenizer does not do it (arXiv:2502.14786, section 2).
         gemma = "Gemma" in str(said.get("tokenizer_class", "")) or text.get("vocab_size") == 256000
