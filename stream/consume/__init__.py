@@ -8,10 +8,22 @@ At least once: what was not settled is delivered again, and ids make a second ti
 acknowledged; an upload ends processed or dead, a live frame processed, gated, shed or dead, and the ledger says which.
 """
 
+from stream.consume.audit import Account, audit
 from stream.consume.caution import Caution
 from stream.consume.consumer import Consumer
 from stream.consume.dead import DeadLetterTopic
 from stream.consume.ledger import Ledger
 from stream.consume.limits import Limits
+from stream.consume.scan import committed_offsets, scan
 
-__all__ = ["Caution", "Consumer", "DeadLetterTopic", "Ledger", "Limits"]
+__all__ = [
+    "Account",
+    "Caution",
+    "Consumer",
+    "DeadLetterTopic",
+    "Ledger",
+    "Limits",
+    "audit",
+    "committed_offsets",
+    "scan",
+]

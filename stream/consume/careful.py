@@ -69,7 +69,7 @@ class Careful:
             await self._give_up(duty, tried)
             return
         part.alone = (offset, duty.attempt)
-        while part.current and not await self._member.commit([part]):  # noqa: ASYNC110  the broker cannot tell us when
+        while part.current and not await self._member.commit([part]):
             await asyncio.sleep(_RETRY_S)
         if not part.current:
             self._member.abandon(duty)

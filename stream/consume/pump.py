@@ -175,7 +175,7 @@ class Pump:
             part.end = max(part.end, consumer.highwater(tp) or 0)
             for record in records:
                 part = self._follow(part, record.offset)
-                self._take(part, _record(record, self._now), chunk)
+                self._take(part, record_of(record, self._now), chunk)
         if chunk:
             self._chunks.put(chunk)
 
@@ -210,7 +210,8 @@ class Pump:
             chunk.append((duty, duty.deliveries(several, self._traffic)))
 
 
-def _record(raw: ConsumerRecord, now: Callable[[], datetime]) -> Record:
+def record_of(raw: ConsumerRecord, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Record:
+    """aiokafka's record as ours. A timestamp that is missing or no time at all becomes now."""
     try:
         when = _EPOCH + timedelta(milliseconds=raw.timestamp) if raw.timestamp >= 0 else now()
     except OverflowError:
