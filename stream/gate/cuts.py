@@ -9,7 +9,9 @@ from stream.gate.background import trimmed_line
 from stream.gate.picture import Plane, Reducer
 
 _PIXELS = 20_000  # a cut is visible in a picture of 100 rows
-_LEVELS = 20.0  # a pixel has changed when it differs by this after the fit of light
+_LEVELS = 20.0  # a pixel has changed when it differs by this after the fit of light ...
+_CONTRAST = 0.7  # ... or by this share of the picture's own contrast, in a dull film
+_NOISE = 7.0  # levels that never count
 _SHARE = 0.35  # share of pixels that a cut changes at least
 _TIMES = 3.0  # ... and this many times what changed from frame to frame just before
 _DISSOLVE = 0.55  # share that differs from the scene's first picture, while hardly anything changes now
@@ -58,11 +60,13 @@ class CutDetector:
 def _changed(before: Plane, now: Plane) -> float:
     """Share of pixels that a change of light does not explain."""
     plain = cv2.absdiff(before, now)
-    share = cv2.countNonZero(cv2.compare(plain, _LEVELS, cv2.CMP_GT)) / now.size
+    contrast = float(cv2.meanStdDev(now)[1][0, 0])
+    levels = min(_LEVELS, max(_NOISE, _CONTRAST * contrast))
+    share = cv2.countNonZero(cv2.compare(plain, levels, cv2.CMP_GT)) / now.size
     if share < 0.1:
         return share
     line = trimmed_line(before[::3, ::3].ravel().astype(np.float32), now[::3, ::3].ravel().astype(np.float32))
     if line is None or not 0.3 < line[0] < 3:
         return share
     lit = cv2.convertScaleAbs(before, alpha=line[0], beta=line[1])
-    return min(share, cv2.countNonZero(cv2.compare(cv2.absdiff(lit, now), _LEVELS, cv2.CMP_GT)) / now.size)
+    return min(share, cv2.countNonZero(cv2.compare(cv2.absdiff(lit, now), levels, cv2.CMP_GT)) / now.size)

@@ -38,7 +38,7 @@ class Motion:
 class Detector:
     """Adaptive background subtraction with the light, the weather and everything that stands accounted for.
 
-    Not shared between threads. Holds about 40 bytes for each pixel of the reduced picture (2.5 MB at 720p).
+    Not shared between threads. Holds about 40 bytes for each pixel of the reduced picture: 2 to 3 MB at 720p (docs/gate.md).
     """
 
     def __init__(self, settings: GateSettings, tuning: Tuning = DEFAULT) -> None:

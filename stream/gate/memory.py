@@ -16,6 +16,7 @@ from stream.gate.picture import Plane
 _TICKS = 240  # of trust, at most; counters are bytes
 _GAIN = 4  # trust for each tick that a pixel looks like the background: full after a quarter of `hold_s`
 _NEAR = np.ones((7, 7), np.uint8)
+_MOST = 60  # ticks that one frame may count for
 _LEAST = 3  # ticks that a new look must be stable before it can replace anything
 
 
@@ -24,26 +25,29 @@ class Memory:
 
     def __init__(self, picture: Plane, hold_s: float) -> None:
         self._tick_s = hold_s / _TICKS
-        self._due_s = float("-inf")
+        self._last_s: float | None = None
         self._candidate: Plane = picture.copy()
         self._run: Plane = np.zeros(picture.shape, np.uint8)
         self._trust: Plane = np.zeros(picture.shape, np.uint8)
 
     def update(self, picture: Plane, weak: Plane | None, back: Background, now_s: float) -> None:
         """Once a frame; `weak` pixels differ from the background. Replaces the background where it is not believed."""
-        if 0 <= now_s - self._due_s + self._tick_s < self._tick_s:
+        passed = self._tick_s if self._last_s is None else now_s - self._last_s
+        if 0 <= passed < self._tick_s:
             return
-        self._due_s = now_s + self._tick_s
+        self._last_s = now_s
+        # few frames a second: each counts for several ticks; a clock that jumped counts for one
+        ticks = min(_MOST, round(passed / self._tick_s)) if 0 < passed < 10 else 1
         tolerance = max(5.0, 3 * back.sigma)
         other = cv2.compare(cv2.absdiff(picture, self._candidate), tolerance, cv2.CMP_GT)
         cv2.copyTo(picture, other, self._candidate)
-        self._run = cv2.bitwise_and(cv2.add(self._run, 1), cv2.bitwise_not(other))
+        self._run = cv2.bitwise_and(cv2.add(self._run, ticks), cv2.bitwise_not(other))
         if weak is None:
-            self._trust = cv2.min(cv2.add(self._trust, _GAIN), _TICKS)
+            self._trust = cv2.min(cv2.add(self._trust, _GAIN * ticks), _TICKS)
             return
         # what changes nearby is the inside of something that passes: no reason to believe its look
         calm = cv2.bitwise_not(cv2.bitwise_or(cv2.dilate(other, _NEAR), weak))
-        self._trust = cv2.min(cv2.add(self._trust, cv2.bitwise_and(calm, _GAIN)), _TICKS)
+        self._trust = cv2.min(cv2.add(self._trust, cv2.bitwise_and(calm, _GAIN * ticks)), _TICKS)
         longer = cv2.compare(self._run, cv2.max(self._trust, _LEAST), cv2.CMP_GT)
         replaced = cv2.bitwise_and(longer, weak)
         if cv2.countNonZero(replaced):
