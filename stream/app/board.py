@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -116,7 +117,7 @@ def cells(observation: Observation) -> tuple[str, str, str, str, str]:
     """time, source, why, objects with scores, caption and what was read."""
     objects = ", ".join(f"{found.label} {found.score:.2f}" for found in observation.objects) or "-"
     read = " ".join(f"“{text.text}”" for text in observation.text)
-    caption = observation.caption or ""
+    caption = textwrap.shorten(observation.caption or "", 200, placeholder=" …")
     if observation.derived_from:
         caption = f"{caption} (as before)" if caption else "(as before)"
     when = observation.captured_at.astimezone().strftime("%H:%M:%S")

@@ -117,9 +117,17 @@ async def connected(settings: Settings) -> AsyncIterator[KafkaBroker]:
 
 
 def bootstrap_of(settings: Settings) -> str:
-    """The brokers' address; for `embedded`, that of the process that runs on this data folder."""
+    """The brokers' address; for `embedded`, that of the process that runs on this data folder.
+
+    Raises: BrokerUnavailable when none runs there.
+    """
     if settings.kafka.bootstrap != "embedded":
         return settings.kafka.bootstrap
     from stream.app.embedded import find
 
-    return find(settings.data_dir)
+    found = find(settings.data_dir)
+    if found is None:
+        raise errors.BrokerUnavailable(
+            f"no seestream runs on {settings.data_dir}; start `seestream demo` or `run`, or set kafka.bootstrap"
+        )
+    return found

@@ -28,8 +28,11 @@ def parse(body: dict[str, Any], record: Record) -> list[FileEvent]:
 
     Raises: BadRecord.
     """
+    if "Records" not in body:
+        return []
     try:
-        return [event for item in body.get("Records", []) if (event := _event(item, record)) is not None]
+        named = ({"eventName": body["EventName"], **item} if "EventName" in body else item for item in body["Records"])
+        return [event for item in named if (event := _event(item, record)) is not None]
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise BadRecord(f"{ce.where(record)}: S3 notification whose bucket or key is unreadable: {error!r}") from error
 

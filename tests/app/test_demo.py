@@ -106,7 +106,8 @@ def test_other_terminals_find_broker_and_store_and_ctrl_c_ends_it_quickly(tmp_pa
     with demo(tmp_path, "--json") as process:
         assert process.stdout is not None and process.stderr is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(12)]
-        kcat = ["kcat", "-b", (tmp_path / "broker").read_text().strip(), "-C", "-t", "detections", "-o", "beginning"]
+        address = json.loads((tmp_path / "broker.json").read_text())["bootstrap"]
+        kcat = ["kcat", "-b", address, "-C", "-t", "detections", "-o", "beginning"]
         read = subprocess.run([*kcat, "-e", "-q"], capture_output=True, text=True, timeout=30, check=True).stdout
         seen_by_kcat = {json.loads(line)["id"] for line in read.splitlines()}
         found = seestream(tmp_path, "search", "a red car", "--json")
