@@ -33,6 +33,9 @@ GRACE_S = 25.0
 """How long a first SIGTERM may take to drain: below Kubernetes' default of 30 s."""
 
 
+HEALTH_EVERY_S = 2.0
+
+
 class Quiet:
     """A watcher for processes that nobody watches."""
 
@@ -95,7 +98,7 @@ class Worker:
         from stream.app.process import now
 
         while True:
-            await asyncio.sleep(5)
+            await asyncio.sleep(HEALTH_EVERY_S)
             why = self.unhealthy(now())
             if why:
                 raise errors.DeviceFailed(f"unhealthy, ending for a restart: {why}")
@@ -104,7 +107,8 @@ class Worker:
         """Why this process should be restarted, or None."""
         if self.process and (why := self.process.trouble(when)):
             return why
-        return self.engine.scheduler.healthy() if self.engine else None
+        healthy = getattr(self.scheduler, "healthy", None)
+        return healthy() if healthy else None
 
     def load(self) -> Load:
         """For the status line."""
