@@ -71,6 +71,7 @@ async def test_people_search_look_and_watch(chromium, app, live, see):
         await expect(tab.get_by_role("cell", name="100, 220, 400, 400")).to_be_visible()
         await tab.get_by_role("link", name="More like this").click()
         await expect(tab.get_by_role("heading", level=1)).to_contain_text("Most like the picture")
+        await tab.close()  # before the server ends, which the page would report
     assert faults == []
 
 
