@@ -48,8 +48,8 @@ async def accounts_of(settings: Settings, bootstrap: str, group: str | None = No
         async for record in scan(bootstrap, settings.kafka.ledger, client)
         if (entry := wire.parse_ledger(record.value or b"")).group == (group or entry.group)
     ]
-    groups = sorted({entry.group for entry in entries})
-    return audit(entries, await committed_offsets(bootstrap, groups, client))
+    places = {(entry.group, entry.topic, entry.partition) for entry in entries}
+    return audit(entries, await committed_offsets(bootstrap, places, client))
 
 
 def _print(accounts: list[Account]) -> None:

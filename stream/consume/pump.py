@@ -24,6 +24,7 @@ from stream.consume.duty import Duty
 from stream.consume.member import Member
 from stream.consume.opening import Opening, report_absent
 from stream.consume.parts import Part
+from stream.consume.salvage import unreadable
 from stream.consume.tracker import Tracker
 from stream.errors import BadRecord
 from stream.types import Delivery, Event, Outcome, Record, Traffic
@@ -141,11 +142,46 @@ class Pump:
             return found
         except RecordTooLargeError as error:
             log.error("group %s: a record is larger than a fetch and is passed over: %s", self._member.group, error)
-        except (KafkaError, UnicodeDecodeError) as error:
+        except KafkaError as error:
             log.warning("group %s: fetching failed: %r", self._member.group, error)
             self._seek_back(consumer)
             await asyncio.sleep(_RETRY_S)
+        except UnicodeDecodeError:
+            self._seek_back(consumer)
+            await self._fetch_singly(consumer)
         return {}
+
+    async def _fetch_singly(self, consumer: AIOKafkaConsumer) -> None:
+        """A header name somewhere is not UTF-8: read record by record up to it, and bury that one."""
+        for part in self._member.open_parts():
+            for _ in range(self._member.limits.chunk_records + 1):
+                try:
+                    fetched = await consumer.getmany(part.tp, timeout_ms=5 * _POLL_MS, max_records=1)
+                except UnicodeDecodeError:
+                    self._seek_back(consumer)
+                    await self._pass_unreadable(consumer, part)
+                    return
+                except KafkaError:
+                    return
+                if not fetched or not part.current:
+                    break
+                self._dispatch(consumer, fetched)
+
+    async def _pass_unreadable(self, consumer: AIOKafkaConsumer, part: Part) -> None:
+        try:
+            async with asyncio.timeout(self._member.limits.commit_timeout_s):
+                record = await unreadable(consumer, part.tp, part.tracker.next_offset)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("%s: an unreadable record could not be fetched again: %r", part.tp, error)
+            return
+        if record is None or not part.current:
+            return
+        part = self._follow(part, record.offset)
+        duty = Duty(part, record, self._bury, self._member.done)
+        self._member.take(duty)
+        consumer.seek(part.tp, record.offset + 1)
+        where = f"{record.topic}-{record.partition}@{record.offset}"
+        self._reject(duty, BadRecord(f"{where}: the name of a header is not UTF-8"))
 
     def _seek_back(self, consumer: AIOKafkaConsumer) -> None:
         for part in self._member.open_parts():
@@ -189,6 +225,10 @@ class Pump:
         report_absent(self._member.group, part, part.tracker.deliver(offset))
         return part
 
+    def _reject(self, duty: Duty, error: BaseException) -> None:
+        duty.remaining = 1
+        self.spawn(duty.end(Outcome.DEAD, error))
+
     def _take(self, part: Part, record: Record, chunk: list[tuple[Duty, list[Delivery]]]) -> None:
         duty = Duty(part, record, self._bury, self._member.done)
         self._member.take(duty)
@@ -200,8 +240,7 @@ class Pump:
         except Exception as error:
             if not isinstance(error, BadRecord):
                 log.exception("%s@%d: cannot be parsed", part.tp, record.offset)
-            duty.remaining = 1
-            self.spawn(duty.end(Outcome.DEAD, error))
+            self._reject(duty, error)
             return
         several = events if isinstance(events, Sequence) else [events]
         if self._careful.active:

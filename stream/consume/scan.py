@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -51,13 +52,19 @@ async def _read(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator[Record]
 
 
 async def committed_offsets(
-    bootstrap: str, groups: Iterable[str], client: Mapping[str, Any] | None = None
+    bootstrap: str, places: Iterable[Place], client: Mapping[str, Any] | None = None
 ) -> dict[Place, int]:
-    """What the groups have committed, by group, topic and partition. Raises: BrokerUnavailable."""
+    """What is committed at these places; those without a commit are left out. Raises: BrokerUnavailable."""
+    by_group: dict[str, list[TopicPartition]] = defaultdict(list)
+    for group, topic, partition in places:
+        by_group[group].append(TopicPartition(topic, partition))
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(client or {}))
     try:
         await admin.start()
-        found = {group: await admin.list_consumer_group_offsets(group) for group in groups}
+        # Named one by one: the embedded broker has no answer for all partitions of a group.
+        found = {
+            group: await admin.list_consumer_group_offsets(group, partitions=tps) for group, tps in by_group.items()
+        }
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"cannot read committed offsets at {bootstrap}: {error!r}") from error
     finally:
