@@ -56,10 +56,12 @@ def cache_names(prefix: str, layers: int, kinds: Sequence[str] = ("decoder", "en
 
 
 def published(model: Any, size: int, change: Change = lambda graph: graph) -> Iterator[Named]:
-    """(name, graph) of vision_encoder, embed_tokens, encoder_model and decoder_model_merged for pictures of size x size px.
+    """(name, graph) of vision_encoder, embed_tokens, encoder_model and decoder_model_merged for pictures of size x
+    size px.
 
-    `model` is a Florence2ForConditionalGeneration with `attn_implementation="sdpa"` (the eager channel attention overflows
-    fp16) and stays unchanged. `change` is applied to each graph, to the decoder's branches before they are merged.
+    `model` is a Florence2ForConditionalGeneration with `attn_implementation="sdpa"` (the eager channel attention
+    overflows fp16) and stays unchanged. `change` is applied to each graph, to the decoder's branches before they are
+    merged.
     """
     at = _Sizes(model, size)
     opset = PUBLISHED_OPSET
@@ -146,7 +148,10 @@ def static_cache(
     }
     axes = {"rows": {0: "slots"}, "caches": [{0: "slots", 2: "cache_length"}] * (2 * at.layers)}
     names = ["rows", *_slot_names("past_self", at.layers)]
-    yield "static_reorder", trace(static.Reorder(), inputs, names, _slot_names("present_self", at.layers), axes, STATIC_OPSET)
+    yield (
+        "static_reorder",
+        trace(static.Reorder(), inputs, names, _slot_names("present_self", at.layers), axes, STATIC_OPSET),
+    )
 
 
 def _slot_names(prefix: str, layers: int) -> list[str]:
@@ -174,7 +179,8 @@ def _static_encoder(model: Any, at: _Sizes) -> onnx.ModelProto:
 
 
 def _append_slot_writes(graph: onnx.GraphProto, at: _Sizes) -> None:
-    """present_cross = ScatterND(past_cross, slots, new padded with zeros): nothing else reads past_cross, so both may be one buffer."""
+    """present_cross = ScatterND(past_cross, slots, new padded with zeros): nothing else reads past_cross, so both
+    may be one buffer."""
     kind = graph.output[0].type.tensor_type.elem_type
     new = [value.name for value in graph.output]
     past, present = _slot_names("past_cross", at.layers), _slot_names("present_cross", at.layers)

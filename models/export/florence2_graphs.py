@@ -1,7 +1,8 @@
 """Florence-2 cut into the graphs that are run separately: thin modules over the weights of transformers' own model.
 
 They are written out, rather than traced from transformers' forward functions, because those build caches and masks in
-Python that an exporter turns into constants. `tests/infer/test_goldens_florence2.py` holds them to transformers' answers.
+Python that an exporter turns into constants. `tests/infer/test_goldens_florence2.py` holds them to transformers'
+answers.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def split_heads(hidden: Tensor, heads: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention over (B, H, S, Dh) with an additive bias; (B, S, H * Dh). The query is scaled first: it keeps fp16 finite."""
+    """Attention over (B, H, S, Dh) with an additive bias; (B, S, H * Dh). The query is scaled first: it keeps fp16
+    finite."""
     batch, heads, length, width = query.shape
     weights = torch.matmul(query * (width**-0.5), key.transpose(2, 3))
     if bias is not None:
@@ -55,7 +57,8 @@ class VisionEncoder(nn.Module):
 
 
 class PixelEncoder(VisionEncoder):
-    """pixels (B, H, W, 3) uint8 RGB at the model's size; normalisation is in the graph, so that bytes cross to the device."""
+    """pixels (B, H, W, 3) uint8 RGB at the model's size; normalisation is in the graph, so that bytes cross to the
+    device."""
 
     def __init__(self, model: Any, mean: list[float], std: list[float]) -> None:
         super().__init__(model)

@@ -1,7 +1,7 @@
 """Florence-2 as graphs with a static cache: no branch, in-place caches, every batch dimension dynamic.
 
-Opset 24: `TensorScatter` writes one token into each slot's cache, `Attention` with `nonpad_kv_seqlen` reads only what is
-valid. A finished slot can therefore be refilled at once, and a GPU can capture a whole step.
+Opset 24: `TensorScatter` writes one token into each slot's cache, `Attention` with `nonpad_kv_seqlen` reads only
+what is valid. A finished slot can therefore be refilled at once, and a GPU can capture a whole step.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def valid_attention(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor) 
 
 
 def written(cache: Tensor, update: Tensor, rows: Tensor) -> Tensor:
-    """ONNX TensorScatter-24: `cache` (B, H, C, Dh) with `update` (B, H, 1, Dh) at row `rows` (B,) int64 of each slot."""
+    """ONNX TensorScatter-24: `cache` (B, H, C, Dh) with `update` (B, H, 1, Dh) at row `rows` (B,) int64 of each
+    slot."""
     return cast(
         Tensor,
         symbolic(
@@ -84,8 +85,8 @@ class StaticEncoder(nn.Module):
 class StaticDecoder(nn.Module):
     """One token for every slot.
 
-    `caches` holds, for each layer, self key and value (B, H, C, Dh) and cross key and value (B, H, S, Dh). Gives next_ids
-    (B,) int64, next_logprobs (B,) fp32, logits (B, V) fp32 before the ban, and the new self keys and values.
+    `caches` holds, for each layer, self key and value (B, H, C, Dh) and cross key and value (B, H, S, Dh). Gives
+    next_ids (B,) int64, next_logprobs (B,) fp32, logits (B, V) fp32 before the ban, and the new self keys and values.
     """
 
     def __init__(self, model: Any) -> None:

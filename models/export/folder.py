@@ -52,8 +52,8 @@ def write_florence2(
 ) -> None:
     """Export a Florence2ForConditionalGeneration (fp32, "sdpa") and its Florence2Processor into `folder`.
 
-    `layouts` of published and static, `precisions` of fp32, fp16 and int8. `tasks` names those a model was trained for, None
-    means all. `say` hears a line for each file.
+    `layouts` of published and static, `precisions` of fp32, fp16 and int8. `tasks` names those a model was trained
+    for, None means all. `say` hears a line for each file.
     """
     _write_settings(folder, model, processor, getattr(model, "generation_config", None))
     images = processor.image_processor

@@ -32,15 +32,16 @@ def trace(
     axes: Mapping[str, Axes | Sequence[Axes]],
     opset: int,
 ) -> onnx.ModelProto:
-    """The module's graph. `axes` names the dynamic dimensions of each input, for a list of tensors one mapping a tensor.
+    """The module's graph. `axes` names the dynamic dimensions of each input, for a list of tensors one mapping a
+    tensor.
 
     Raises torch.onnx.OnnxExporterError where the module cannot be exported.
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    shapes: dict[str, Any] = {
-        name: [dict(a) for a in axes[name]] if isinstance(value, list) else dict(axes.get(name, {}))  # type: ignore[arg-type,call-overload]
-        for name, value in inputs.items()
-    }
+    shapes: dict[str, Any] = {}
+    for name, value in inputs.items():
+        said: Any = axes.get(name, {})
+        shapes[name] = [dict(one) for one in said] if isinstance(value, list) else dict(said)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

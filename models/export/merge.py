@@ -14,7 +14,8 @@ from models.export.graph import cleaned
 def merged(first: onnx.ModelProto, following: onnx.ModelProto) -> onnx.ModelProto:
     """`decoder_model_merged` from the branch without and the branch with a cache; both models are used up.
 
-    In the cached branch the cross-attention outputs are empty, as optimum's are: the caller keeps those of the first call.
+    In the cached branch the cross-attention outputs are empty, as optimum's are: the caller keeps those of the first
+    call.
     """
     weights: dict[str, TensorProto] = {}
     for prefix, model in (("first/", first), ("next/", following)):

@@ -21,7 +21,8 @@ def int8(model: onnx.ModelProto) -> onnx.ModelProto:
     """Weights of matrix products as int8 per channel, activations quantised as they come; everything else stays fp32.
 
     Seven bits of the eight are used: without VNNI instructions a CPU saturates on the sum of two full products
-    (onnxruntime's quantisation guide). Convolutions stay fp32: their integer kernel on the CPU is slower than the float one.
+    (onnxruntime's quantisation guide). Convolutions stay fp32: their
+    integer kernel on the CPU is slower than the float one.
     """
     logging.getLogger().addFilter(_quiet)
     try:

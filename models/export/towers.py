@@ -1,7 +1,7 @@
 """SigLIP, SigLIP 2 (fixed resolution) and CLIP as two graphs: one for pictures, one for texts.
 
-optimum exports these models as one graph that always runs both towers, so the towers are wrapped here instead; the files
-have the names, inputs and outputs that onnx-community publishes, except that pictures go in as bytes.
+optimum exports these models as one graph that always runs both towers, so the towers are wrapped here instead; the
+files have the names, inputs and outputs that onnx-community publishes, except that pictures go in as bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Change = Callable[[onnx.ModelProto], onnx.ModelProto]
 
 
 class VisionTower(nn.Module):
-    """pixels (B, s, s, 3) uint8 RGB at the model's size to pooler_output or image_embeds (B, dims) fp32, not normalised."""
+    """pixels (B, s, s, 3) uint8 RGB at the model's size to pooler_output or image_embeds (B, dims) fp32, not
+    normalised."""
 
     def __init__(self, model: Any, mean: list[float], std: list[float]) -> None:
         super().__init__()
@@ -86,8 +87,8 @@ def towers(
 ) -> Iterator[tuple[str, onnx.ModelProto]]:
     """(name, graph) of vision_model and text_model.
 
-    `model` is a SiglipModel or CLIPModel with `attn_implementation="sdpa"`; `size` is the picture's side in px, `mean` and
-    `std` are the image processor's. `change` is applied to each graph.
+    `model` is a SiglipModel or CLIPModel with `attn_implementation="sdpa"`; `size` is the picture's side in px,
+    `mean` and `std` are the image processor's. `change` is applied to each graph.
     """
     clip = hasattr(model, "visual_projection")
     pixels = torch.zeros(BATCH, size, size, 3, dtype=torch.uint8)
@@ -95,9 +96,10 @@ def towers(
     output = "image_embeds" if clip else "pooler_output"
     graph = trace(vision, {"pixels": pixels}, ["pixels"], [output], {"pixels": {0: "batch_size"}}, PUBLISHED_OPSET)
     yield "vision_model", change(graph)
-    length = model.config.text_config.max_position_embeddings
+    # SigLIP pools the last of all its places, so its texts have one length; CLIP's end where they end.
+    length = 9 if clip else model.config.text_config.max_position_embeddings
     tokens = torch.ones(BATCH, length, dtype=torch.int64)
     text = ClipText(model) if clip else SiglipText(model)
     output = "text_embeds" if clip else "pooler_output"
-    axes = {"input_ids": {0: "batch_size"}}
+    axes = {"input_ids": {0: "batch_size", 1: "sequence_length"} if clip else {0: "batch_size"}}
     yield "text_model", change(trace(text, {"input_ids": tokens}, ["input_ids"], [output], axes, PUBLISHED_OPSET))

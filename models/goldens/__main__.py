@@ -10,7 +10,9 @@ from models.goldens.write import write
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m models.goldens", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("tests/infer/goldens"), help="where to (default: %(default)s)")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("tests/infer/goldens"), help="where to (default: %(default)s)"
+    )
     write(parser.parse_args().folder)
     return 0
 

@@ -20,14 +20,28 @@ SIZE = (640, 480)
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
-BANNED_PHRASES = ["it", "I", "me", "mine", "you", "your", "yours", "he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs", "one", "oneself", "we", "us", "our", "ours", "its", "myself", "yourself", "himself", "herself", "itself", "ourselves", "yourselves", "themselves", "this", "that", "these", "those", "who", "whom", "whose", "which", "what", "all", "another", "any", "anybody", "anyone", "anything", "each", "everybody", "everyone", "everything", "few", "many", "nobody", "none", "several", "some", "somebody", "someone", "something", "image", "images", "the", "a", "an", "lots"] + ["each other", "one another", "the image", "a group", "other objects", "a set"]
+_BANNED_WORDS = (
+    "it I me mine you your yours he him his she her hers they them their theirs one oneself we us our ours its "
+    "myself yourself himself herself itself ourselves yourselves themselves this that these those who whom whose "
+    "which what all another any anybody anyone anything each everybody everyone everything few many nobody none "
+    "several some somebody someone something image images the a an lots"
+)
+
+BANNED_PHRASES = [*_BANNED_WORDS.split(), "each other", "one another", "the image", "a group", "other objects", "a set"]
 
 PARSING: dict[str, Any] = {
     "ocr": {"pattern": "(.+?)" + r"<loc_(\d+)>" * 8, "area_threshold": 0.0},
     "phrase_grounding": {"banned_grounding_tokens": BANNED_PHRASES},
     **{
         kind: {}
-        for kind in ["pure_text", "description_with_bboxes", "description_with_polygons", "polygons", "bboxes", "description_with_bboxes_or_polygons"]
+        for kind in [
+            "pure_text",
+            "description_with_bboxes",
+            "description_with_polygons",
+            "polygons",
+            "bboxes",
+            "description_with_bboxes_or_polygons",
+        ]
     },
 }
 """As the published checkpoints' processor configuration."""
@@ -63,7 +77,9 @@ def reference() -> Reference:
     tokenizer = tokenizers_tiny.florence2()
     model = tiny.florence2(len(tokenizer), tokenizer.image_token_id, SEED)
     size = {"height": tiny.FLORENCE2_SIZE, "width": tiny.FLORENCE2_SIZE}
-    images = CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False, image_mean=MEAN, image_std=STD, resample=3)
+    images = CLIPImageProcessor(
+        size=size, crop_size=size, do_center_crop=False, image_mean=MEAN, image_std=STD, resample=3
+    )
     images.image_seq_length = (tiny.FLORENCE2_SIZE // 32) ** 2 + 1
     processor = Florence2Processor(image_processor=images, tokenizer=tokenizer, post_processor_config=PARSING)
     return Reference(model, processor)
@@ -114,7 +130,8 @@ def arrays(ref: Reference) -> dict[str, NDArray[Any]]:
 
 
 def answers(ref: Reference) -> dict[str, Any]:
-    """Every task on two pictures: prompts, tokens greedy and with 3 beams, texts and parsed answers; and the hand-made texts."""
+    """Every task on two pictures: prompts, tokens greedy and with 3 beams, texts and parsed answers; and the
+    hand-made texts."""
     return {
         "pictures": "pixels of florence2.npz, by index",
         "max_new_tokens": NEW_TOKENS,

@@ -1,4 +1,5 @@
-"""Pictures drawn from a seed: shapes on a gradient with a little noise, so that every resampling filter has something to do."""
+"""Pictures drawn from a seed: shapes on a gradient with a little noise, so that every resampling filter has
+something to do."""
 
 from __future__ import annotations
 

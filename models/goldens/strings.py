@@ -27,7 +27,12 @@ REAL: list[Case] = [
     (
         "<OPEN_VOCABULARY_DETECTION>",
         _wrapped(
-            "wheels", _locs(144, 570, 870, 778), "wheels", _locs(711, 573, 866, 774), "wheels", _locs(148, 579, 304, 774)
+            "wheels",
+            _locs(144, 570, 870, 778),
+            "wheels",
+            _locs(711, 573, 866, 774),
+            "wheels",
+            _locs(148, 579, 304, 774),
         ),
         (640, 480),
     ),
@@ -74,29 +79,39 @@ MADE: list[Case] = [
     ("<OD>", _wrapped("car", _locs(1, 2, 3, 4)) + "<pad><pad><pad>", (640, 480)),
     ("<OD>", "</s><s><s><s>car" + _locs(1, 2, 3, 4), (640, 480)),
     ("<DENSE_REGION_CAPTION>", _wrapped("a red car, parked", _locs(1, 2, 3, 4, 5, 6, 7, 8)), (640, 480)),
-    ("<DENSE_REGION_CAPTION>", _wrapped("line one\nline two", _locs(1, 2, 3, 4)), (640, 480)),
     ("<REGION_PROPOSAL>", _wrapped(_locs(1, 2, 3, 4, 5, 6, 7, 8, 9)), (640, 480)),
     ("<REGION_PROPOSAL>", _wrapped(_locs(1, 2, 3, 4), "x", _locs(5, 6, 7, 8)), (640, 480)),
     ("<REGION_PROPOSAL>", _wrapped("x", _locs(1, 2, 3, 4)), (640, 480)),
     ("<REGION_PROPOSAL>", _wrapped(_locs(1, 2, 3)), (640, 480)),
     ("<OCR_WITH_REGION>", _wrapped("AB 12", _locs(*QUAD), "World", _locs(*QUAD)), (640, 480)),
     ("<OCR_WITH_REGION>", _wrapped("short", _locs(*QUAD[:7])), (640, 480)),
-    ("<OCR_WITH_REGION>", _wrapped("long", _locs(*QUAD, *QUAD[:3]), "next", _locs(*QUAD)), (640, 480)),
     ("<OCR_WITH_REGION>", _wrapped(_locs(*QUAD)), (640, 480)),
     ("<OCR_WITH_REGION>", _wrapped("caf\u00e9 \u8eca", _locs(*QUAD)), (640, 480)),
     ("<OCR>", _wrapped("STOP 50 caf\u00e9"), (640, 480)),
     ("<OCR>", _wrapped(" two\nlines "), (640, 480)),
-    ("<CAPTION_TO_PHRASE_GROUNDING>", _wrapped("A red car", _locs(1, 2, 3, 4, 5, 6, 7, 8), "sky", _locs(0, 0, 9, 9)), (640, 480)),
+    (
+        "<CAPTION_TO_PHRASE_GROUNDING>",
+        _wrapped("A red car", _locs(1, 2, 3, 4, 5, 6, 7, 8), "sky", _locs(0, 0, 9, 9)),
+        (640, 480),
+    ),
     ("<CAPTION_TO_PHRASE_GROUNDING>", _wrapped("the image", _locs(1, 2, 3, 4), "it", _locs(0, 0, 9, 9)), (640, 480)),
     ("<CAPTION_TO_PHRASE_GROUNDING>", _wrapped("this", _locs(1, 2, 3, 4), "these", _locs(0, 0, 9, 9)), (640, 480)),
     ("<CAPTION_TO_PHRASE_GROUNDING>", _wrapped("The image", _locs(1, 2, 3, 4), "lots", _locs(0, 0, 9, 9)), (640, 480)),
     ("<REFERRING_EXPRESSION_SEGMENTATION>", _wrapped(_locs(*TRIANGLE), "<sep>", _locs(*TRIANGLE)), (640, 480)),
     ("<REFERRING_EXPRESSION_SEGMENTATION>", _wrapped(_locs(*TRIANGLE, 7)), (640, 480)),
     ("<REFERRING_EXPRESSION_SEGMENTATION>", _wrapped(_locs(1, 2)), (640, 480)),
-    ("<REFERRING_EXPRESSION_SEGMENTATION>", _wrapped("<poly>", _locs(*TRIANGLE), "</poly><poly>", _locs(*QUAD), "</poly>"), (640, 480)),
+    (
+        "<REFERRING_EXPRESSION_SEGMENTATION>",
+        _wrapped("<poly>", _locs(*TRIANGLE), "</poly><poly>", _locs(*QUAD), "</poly>"),
+        (640, 480),
+    ),
     ("<REGION_TO_SEGMENTATION>", _wrapped(_locs(*QUAD)), (640, 480)),
     ("<OPEN_VOCABULARY_DETECTION>", _wrapped("car<poly>", _locs(*TRIANGLE), "</poly>"), (640, 480)),
-    ("<OPEN_VOCABULARY_DETECTION>", _wrapped("car<poly>", _locs(*TRIANGLE), "<sep>", _locs(*QUAD), "</poly>"), (640, 480)),
+    (
+        "<OPEN_VOCABULARY_DETECTION>",
+        _wrapped("car<poly>", _locs(*TRIANGLE), "<sep>", _locs(*QUAD), "</poly>"),
+        (640, 480),
+    ),
     ("<OPEN_VOCABULARY_DETECTION>", _wrapped("a", _locs(*QUAD), "b<poly>", _locs(*TRIANGLE), "</poly>"), (640, 480)),
     ("<OPEN_VOCABULARY_DETECTION>", _wrapped("car", _locs(1, 2, 3, 4)), (640, 480)),
     ("<REGION_TO_CATEGORY>", _wrapped("car", _locs(1, 2, 3, 4)), (640, 480)),
@@ -104,14 +119,18 @@ MADE: list[Case] = [
     ("<REGION_TO_OCR>", _wrapped("AB 12"), (640, 480)),
     ("<MORE_DETAILED_CAPTION>", _wrapped("One. Two."), (640, 480)),
 ]
-"""Left-over and missing places, several boxes a label, empty and repeated parts, polygons in pieces, words that are banned."""
+"""Left-over and missing places, several boxes a label, empty and repeated parts, polygons in pieces, words that are
+banned."""
 
 DIFFERENT: list[Case] = [
     ("<OD>", _wrapped("caf\u00e9", _locs(1, 2, 3, 4), "\u8eca", _locs(5, 6, 7, 8)), (640, 480)),
     ("<OD>", _wrapped("a < b", _locs(1, 2, 3, 4)), (640, 480)),
     ("<CAPTION_TO_PHRASE_GROUNDING>", _wrapped("na\u00efve", _locs(1, 2, 3, 4)), (640, 480)),
     ("<OD>", _wrapped(_locs(1, 2), "dog", _locs(5, 6, 7, 8)), (640, 480)),
+    ("<DENSE_REGION_CAPTION>", _wrapped("line one\nline two", _locs(1, 2, 3, 4)), (640, 480)),
+    ("<OCR_WITH_REGION>", _wrapped("long", _locs(*QUAD, *QUAD[:3]), "next", _locs(*QUAD)), (640, 480)),
     ("<CAPTION>", _wrapped("a car") + "<pad><pad>", (640, 480)),
 ]
-"""Where we answer differently on purpose: letters outside ASCII are kept, and so is text before a literal `<`; places before
-the first label are dropped (the reference makes `loc_2>dog` of them), and so is padding."""
+"""Where we answer differently on purpose: letters outside ASCII are kept, and so is text before a literal `<`;
+places before a label are dropped (the reference makes `loc_2>dog` of them), and so is padding; a label may have two
+lines."""

@@ -57,7 +57,12 @@ def florence2(vocabulary: int, image_token: int, seed: int) -> Florence2ForCondi
         **{name: GENERATION[name] for name in ("bos_token_id", "pad_token_id", "eos_token_id")},
     }
     config = Florence2Config(
-        vision_config=vision, text_config=text, image_token_id=image_token, bos_token_id=0, pad_token_id=1, eos_token_id=2
+        vision_config=vision,
+        text_config=text,
+        image_token_id=image_token,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
     )
     torch.manual_seed(seed)
     model = Florence2ForConditionalGeneration._from_config(config, attn_implementation="sdpa").eval()
@@ -107,8 +112,15 @@ def _tower(layers: int = 2) -> dict[str, Any]:
 
 
 def siglip(vocabulary: int, pad: int, seed: int) -> SiglipModel:
-    """Both towers of a fixed-resolution SigLIP, 64 px in patches of 16, 64 tokens; SigLIP 2 has the same architecture."""
-    text = {**_tower(), "vocab_size": vocabulary, "max_position_embeddings": 64, "projection_size": 32, "pad_token_id": pad}
+    """Both towers of a fixed-resolution SigLIP, 64 px in patches of 16, 64 tokens; SigLIP 2 has the same
+    architecture."""
+    text = {
+        **_tower(),
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 64,
+        "projection_size": 32,
+        "pad_token_id": pad,
+    }
     vision = {**_tower(), "image_size": TOWER_SIZE, "patch_size": 16}
     config = SiglipConfig(text_config=text, vision_config=vision)
     torch.manual_seed(seed)
@@ -123,7 +135,13 @@ def siglip(vocabulary: int, pad: int, seed: int) -> SiglipModel:
 
 def clip(vocabulary: int, end: int, seed: int) -> CLIPModel:
     """CLIP with a projection narrower than its towers, 48 px in patches of 16, 77 tokens."""
-    text = {**_tower(), "vocab_size": vocabulary, "max_position_embeddings": 77, "eos_token_id": end, "bos_token_id": end - 1}
+    text = {
+        **_tower(),
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 77,
+        "eos_token_id": end,
+        "bos_token_id": end - 1,
+    }
     vision = {**_tower(), "image_size": CLIP_SIZE, "patch_size": 16}
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
     torch.manual_seed(seed)

@@ -10,8 +10,8 @@ from transformers import BartTokenizerFast, PreTrainedTokenizerFast
 WORDS = (
     "Locate the objects with category name in the image. What does the region describe? What is the text in the image, "
     "with regions? Describe in detail what is shown in the image. Describe with a paragraph. Locate the phrases in the "
-    "caption: a red car and a brown dog on the driveway at night. What is the polygon mask of region. wheel door handle "
-    "person bicycle package cat white black green street lawn house photo of two"
+    "caption: a red car and a brown dog on the driveway at night. What is the polygon mask of region. wheel door "
+    "handle person bicycle package cat white black green street lawn house photo of two"
 )
 """What the merges are made of: the prompts of the tasks, and words of the domain."""
 
@@ -103,7 +103,8 @@ def siglip() -> PreTrainedTokenizerFast:
 
 
 def siglip2() -> PreTrainedTokenizerFast:
-    """BPE in Gemma's manner, case kept, `<eos>` (1) at the end, `<pad>` 0: the caller must lower-case, as in SigLIP 2."""
+    """BPE in Gemma's manner, case kept, `<eos>` (1) at the end, `<pad>` 0: the caller must lower-case, as in SigLIP
+    2."""
     letters = sorted("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789\u2581")
     first = ["<pad>", "<eos>", "<bos>", "<unk>", *(f"<0x{n:02X}>" for n in range(256)), *letters]
     words = sorted({f"\u2581{word.strip('.,:?')}" for word in WORDS.split()})
@@ -122,7 +123,8 @@ def siglip2() -> PreTrainedTokenizerFast:
 
 
 def clip() -> PreTrainedTokenizerFast:
-    """Lower-cased BPE with end-of-word marks between `<|startoftext|>` and `<|endoftext|>`, which also pads, as in CLIP."""
+    """Lower-cased BPE with end-of-word marks between `<|startoftext|>` and `<|endoftext|>`, which also pads, as in
+    CLIP."""
     start, end = "<|startoftext|>", "<|endoftext|>"
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = sorted({word.strip(".,:?").lower() for word in WORDS.split()})

@@ -1,4 +1,5 @@
-"""Goldens of SigLIP, SigLIP 2 and CLIP: token ids, vectors of pictures and texts, probabilities; and of preprocessing."""
+"""Goldens of SigLIP, SigLIP 2 and CLIP: token ids, vectors of pictures and texts, probabilities; and of
+preprocessing."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def pictures() -> list[NDArray[np.uint8]]:
 
 
 def arrays(towers: Towers) -> dict[str, NDArray[Any]]:
-    """Ids, unit vectors (N, dims) and the probability of each picture (row) with each text (column)."""
+    """Ids, unit vectors (N, dims), the probability of each picture (row) with each text (column), and the pictures."""
     texts = [text.lower() if towers.lower_case else text for text in TEXTS]
     ids = towers.tokenizer(texts, padding="max_length", truncation=True, max_length=towers.places, return_tensors="pt")
     pixels = towers.images(pictures(), return_tensors="pt").pixel_values
@@ -89,7 +90,8 @@ def arrays(towers: Towers) -> dict[str, NDArray[Any]]:
         "text_vectors": answer.text_embeds,
         "probabilities": chances,
     }
-    return {name: value.numpy() for name, value in found.items()}
+    pixels_in = {f"picture_{index}": value for index, value in enumerate(pictures())}
+    return {name: value.numpy() for name, value in found.items()} | pixels_in
 
 
 def _mask(towers: Towers, ids: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def write(folder: Path) -> None:
     _florence2(folder)
     for make in towers.ALL:
         model = make()
-        save_arrays(folder / f"{model.name}.npz", towers.arrays(model))
+        # Before the tokenizer is used: it remembers the padding of its last call and would write it down.
         write_towers(
             model.model,
             model.tokenizer,
@@ -41,6 +41,7 @@ def write(folder: Path) -> None:
             licence=LICENCE,
             lower_case=model.lower_case,
         )
+        save_arrays(folder / f"{model.name}.npz", towers.arrays(model))
     images = inputs()
     (folder / "images").mkdir(exist_ok=True)
     for name, image in images.items():
@@ -51,13 +52,13 @@ def write(folder: Path) -> None:
 
 def _florence2(folder: Path) -> None:
     ref = florence2.reference()
+    write_florence2(ref.model, ref.processor, folder / "florence2", source=SOURCE, licence=LICENCE)
     save_arrays(folder / "florence2.npz", florence2.arrays(ref))
     answers = florence2.answers(ref)
     shaky = florence2.unstable(ref, answers["generated"])
     if shaky:
         raise RuntimeError(f"these answers hang on the last bit of the weights; choose other pictures: {shaky}")
     save_json(folder / "florence2.json", answers)
-    write_florence2(ref.model, ref.processor, folder / "florence2", source=SOURCE, licence=LICENCE)
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -66,7 +67,9 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         for name, value in arrays.items():
             packed = io.BytesIO()
             np.lib.format.write_array(packed, np.ascontiguousarray(value), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), packed.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), packed.getvalue(), zipfile.ZIP_DEFLATED
+            )
 
 
 def save_json(path: Path, said: Mapping[str, Any]) -> None:

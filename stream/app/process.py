@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 from stream import wire
 from stream.app import parts
 from stream.app.describe import Describer
+from stream.app.load import LoadMeter
 from stream.consume import Caution, Consumer, DeadLetterTopic, Ledger, Limits
+from stream.gate import Novelty, Sampler
 from stream.pipeline import Limits as PipelineLimits
 from stream.pipeline import Pipeline, Seen, Watcher
 from stream.rules import Sequencer
 from stream.sinks import ObservationTopic, Outbox, Retention
-from stream.types import Admission, Scheduler, Sink, Traffic
+from stream.types import Scheduler, Sink, Traffic
 
 if TYPE_CHECKING:
     from faststream.kafka import KafkaBroker
@@ -25,17 +28,7 @@ if TYPE_CHECKING:
     from stream.types import Store
 
 
-@dataclass(frozen=True, slots=True)
-class AgeLimit:
-    """Sheds what is too old, looks at all the rest."""
-
-    max_age_s: float
-
-    def too_old(self, captured_at: datetime, now: datetime) -> bool:
-        return (now - captured_at).total_seconds() > self.max_age_s
-
-    def wants(self, source: str, admission: Admission, now: datetime) -> bool:
-        return True
+LOAD_EVERY_S = 2.0
 
 
 @dataclass(slots=True)
@@ -45,6 +38,8 @@ class Process:
     pipeline: Pipeline
     consumers: list[Consumer]
     outbox: Outbox
+    sampler: Sampler
+    meter: LoadMeter
 
     def lag(self) -> int:
         """Records in the log that are not committed, over all groups."""
@@ -53,6 +48,13 @@ class Process:
     def trouble(self, now: datetime) -> str | None:
         """Why this process should be restarted, or None (liveness)."""
         return next((why for consumer in self.consumers if (why := consumer.healthy(now))), None)
+
+    async def follow_load(self) -> None:
+        """Tells the sampler what the device and the queues do, for as long as it runs."""
+        while True:
+            if (load := self.meter.measure(now())) is not None:
+                self.sampler.observe(load)
+            await asyncio.sleep(LOAD_EVERY_S)
 
     async def stop(self) -> None:
         """Ends the consumers' deliveries; the pipeline then finishes what is in flight."""
@@ -79,6 +81,7 @@ async def open_process(
         topics = ObservationTopic(broker, settings.kafka.detections, settings.kafka.alerts)
         outbox = await stack.enter_async_context(Outbox([store, topics, *extra_sinks], parts.snapshots(settings)))
         consumers = [await stack.enter_async_context(consumer) for consumer in _consumers(settings, broker)]
+        sampler = _sampler(settings)
         pipeline = Pipeline(
             sources=consumers,
             decoder=parts.decoder(settings),
@@ -88,12 +91,12 @@ async def open_process(
             order=Sequencer[Seen](),
             rules=parts.rules(settings).apply,
             outbox=outbox,
-            shedding=AgeLimit(settings.sampling.max_age_s),
+            shedding=sampler,
             now=now,
             watch=watcher,
             limits=PipelineLimits(lanes=settings.decode_workers, budget_bytes=settings.in_flight_mb << 20),
         )
-        yield Process(pipeline, consumers, outbox)
+        yield Process(pipeline, consumers, outbox, sampler, LoadMeter(settings.kafka.frames, consumers[0].lag))
 
 
 def _retention(settings: Settings, store: Store) -> Retention:
@@ -106,10 +109,16 @@ def _retention(settings: Settings, store: Store) -> Retention:
     )
 
 
+def _sampler(settings: Settings) -> Sampler:
+    sampling = settings.sampling
+    priorities = {camera.name: camera.priority for camera in settings.cameras}
+    return Sampler(sampling.max_age_s, sampling.floor_fps, priorities)
+
+
 def _describer(settings: Settings, scheduler: Scheduler) -> Describer:
     tasks = settings.models.tasks
     revision = wire.revision(scheduler.models, {"tasks": list(tasks), "novelty": settings.sampling.novelty})
-    novelty = None
+    novelty = None if settings.sampling.describe_always else Novelty(settings.sampling.novelty)
     return Describer(scheduler, novelty, tasks=tasks, revision=revision)
 
 

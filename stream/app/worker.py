@@ -11,9 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stream import errors, metrics
+from stream import errors
 from stream.app import parts, service
 from stream.app.board import Load
+from stream.app.load import Totals
 
 if TYPE_CHECKING:
     from faststream.kafka import KafkaBroker
@@ -90,7 +91,7 @@ class Worker:
             jobs += [camera.run for camera in parts.cameras(self.settings, self.publisher)]
             jobs += [folder.run for folder in parts.watched_folders(self.settings, self.publisher)]
         if self.process:
-            jobs.append(self._watch_health)
+            jobs += [self._watch_health, self.process.follow_load]
         return jobs
 
     async def _watch_health(self) -> None:
@@ -114,22 +115,10 @@ class Worker:
         """For the status line."""
         trouble = self.process.outbox.trouble if self.process else None
         lag = self.process.lag() if self.process else 0
-        rows, calls, compute_s = _model_totals()
-        looks = sum(_sample("seestream_events_total", traffic=t, outcome="processed") for t in ("live", "upload"))
-        batch = rows / calls if calls else 0.0
-        return Load(lag, batch, 1e3 * compute_s / looks if looks else 0.0, trouble)
-
-
-def _sample(name: str, **labels: str) -> float:
-    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-def _model_totals() -> tuple[float, float, float]:
-    """Pictures in vision batches, vision batches, and seconds in all model calls since the start."""
-    stages = ("vision", "embed", "encoder", "decoder")
-    compute_s = sum(_sample("seestream_compute_seconds_sum", stage=stage) for stage in stages)
-    sizes = (_sample(f"seestream_batch_size_{part}", stage="vision") for part in ("sum", "count"))
-    return (*sizes, compute_s)
+        totals = Totals.now(self.settings.kafka.frames)
+        looks = totals.looks + totals.uploads
+        batch = totals.pictures / totals.batches if totals.batches else 0.0
+        return Load(lag, batch, 1e3 * totals.compute_s / looks if looks else 0.0, trouble)
 
 
 async def _forever(job: Callable[[], Awaitable[None]]) -> None:

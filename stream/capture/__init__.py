@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stream.capture.address import redact
     from stream.capture.camera import Camera
     from stream.capture.folder import Folder
-    from stream.capture.redact import redact
     from stream.capture.submit import Submit, Tally
     from stream.capture.synthetic import SyntheticCamera
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Submit": "submit",
     "SyntheticCamera": "synthetic",
     "Tally": "submit",
-    "redact": "redact",
+    "redact": "address",
 }
 
 

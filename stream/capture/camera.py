@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+from stream.capture.address import Secret
 from stream.capture.clocks import Backoff, Rate, StreamClock
 from stream.capture.footage import Encoder, Shot, shots
 from stream.capture.latest import Latest
-from stream.capture.redact import Secret
 from stream.errors import Misconfigured, Permanent, Unavailable
 from stream.metrics import CAMERA_CONNECTED, CAMERA_DROPPED
 from stream.types import FrameEvent, Publisher

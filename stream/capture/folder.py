@@ -109,7 +109,7 @@ class Folder:
                         f"the folder {str(self.path)!r} cannot be watched: {error}; {advice}"
                     ) from error
                 _LOG.warning("folder %s: it went away; waiting for it to come back", self.path)
-                while not await asyncio.to_thread(self.path.is_dir):  # noqa: ASYNC110 - nothing announces a mount
+                while not await asyncio.to_thread(self.path.is_dir):
                     await asyncio.sleep(_AWAY_S)
 
     async def _watch(self) -> None:

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from stream.capture.redact import Secret
+from stream.capture.address import Secret
 from stream.errors import Unavailable
 
 _TURNS = {
@@ -33,7 +33,7 @@ _HINTS = {
     "TimeoutError": "it does not answer in time",
     "ExitError": "it does not answer in time",
     "FileNotFoundError": "there is no such file",
-    "InvalidDataError": "what it sends is no stream that can be read",
+    "InvalidDataError": "nothing that can be read came from it in time",
 }
 
 

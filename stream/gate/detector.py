@@ -179,6 +179,7 @@ class Detector:
             self._memory.doubt(part)
         earlier = list(self._tracks.all)
         tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky)
+        self._enliven(picture, tracks)
         movers = [t.rect for t in tracks if t.moved]
         self._clutter.learn(blobs.small, movers)
         keep, weight = blobs.keep, self._weight()
@@ -201,6 +202,17 @@ class Detector:
         motion = self._answer(picture, blobs, tracks, relit, share)
         self._last = picture
         return motion
+
+    def _enliven(self, picture: Plane, tracks: list[Track]) -> None:
+        """Tell the tracks whether their pixels changed since the last frame."""
+        apart = cv2.absdiff(picture, self._last)
+        least, fade = max(4.0, 5 * self.back.sigma), float(np.exp(-min(self.step_s, 1.0) / 0.4))
+        rows, columns = self._shape
+        for track in tracks:
+            x1, y1, x2, y2 = track.rect
+            track.change(int(apart[y1:y2, x1:x2].max()) > least, fade)
+            if track.seen == 0 and (x1 <= 1 or y1 <= 1 or x2 >= columns - 1 or y2 >= rows - 1):
+                track.alive = True  # it came in: only what appears in the middle must prove itself
 
     def _blobs(self, picture: Plane) -> Blobs:
         known = [t.rect for t in self._tracks.all if t.moved and t.last_frame == self.frames - 1] if self.frames & 3 else []
@@ -257,7 +269,11 @@ class Detector:
 
     def _answer(self, picture: Plane, blobs: Blobs, tracks: list[Track], relit: bool, share: float) -> Motion:
         few = len(tracks) <= 4  # a small thing in a calm scene is believed at once, amid many it must move
-        shown = [t for t in tracks if not t.trembles and (t.moved or t.area >= 100 or t.net >= 1.5 or (few and t.seen < 8)) and self._places.counts(*t.rect)]
+        shown = [
+            t for t in tracks
+            if (t.moved or (t.alive and not t.trembles and (few or t.area >= 100 or t.net >= 1.5)))
+            and self._places.counts(*t.rect)
+        ]
         if not shown:
             if relit or blobs.lights:
                 return Motion(Reason.LIGHT, share)

@@ -9,6 +9,7 @@ import numpy as np
 Rect = tuple[int, int, int, int]
 
 _MOST = 100
+_ALIVE = 1.35  # two changes in quick succession; a clock's digits change once a second
 _MARGIN = 2  # px between boxes that still touch
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
@@ -28,6 +29,8 @@ class Track:
     seen: int = 0
     moved: bool = False
     moves_s: float = 0.0  # when its pixels last changed
+    changes: float = 1.0  # recent frames in which its pixels changed, fading
+    alive: bool = False  # its pixels went on changing after it appeared: not a digit of a time stamp, nor a lamp
     settled: bool = False
     trembles: bool = False  # stays where all goes to and fro: leaves, water
     vx: float = 0.0
@@ -65,6 +68,11 @@ class Track:
             else:
                 self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
 
+    def change(self, changed: bool, fade: float) -> None:
+        """Whether its pixels differ from those of the frame before; `fade` is what is left of earlier changes."""
+        self.changes = self.changes * fade + changed
+        self.alive = self.alive or self.changes > _ALIVE
+
     def _restart(self) -> None:
         self.from_x, self.from_y, self.path = self.x, self.y, 0.0
 
@@ -92,6 +100,7 @@ class Tracks:
                 if nearest is not None:  # a blob fell in two: both parts have the history
                     fresh.moved = nearest.moved and not shakes
                     fresh.seen, fresh.born_s = nearest.seen, nearest.born_s
+                    fresh.alive = nearest.alive
                     fresh.moves_s, fresh.settled = nearest.moves_s, nearest.settled
                 current.append(fresh)
             current[-1].trembles = shakes and not current[-1].moved

@@ -152,7 +152,8 @@ class Parser:
                 continue
             label = "" if bare else self._label(group)
             for part in self._parts(group.marks):
-                outlines = [tuple(self._places(run[: len(run) // 2 * 2], width, height)) for run in self._runs(part)]
+                pairs = [run[: len(run) // 2 * 2] for run in self._runs(part)]
+                outlines = [tuple(self._places(run, width, height)) for run in pairs if run]
                 if outlines:
                     places = [token for token in part if self._words.bin(token.id) is not None]
                     yield Found(label, _score(places if bare else group.label + places), polygons=tuple(outlines))

@@ -62,7 +62,7 @@ class WeaviateStore:
             )
         self._link = Link(url, grpc_port, api_key, timeout_s)
         self._name, self._ttl_s, self._alpha, self._clock = name, ttl_s, alpha, clock
-        self._ensured: set[str] = set()
+        self._ensured: dict[str, schema.Place] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,16 +147,24 @@ class WeaviateStore:
         return await schema.known(client, self._name)
 
     async def _write(self, model: str, group: list[Observation], client: weaviate.WeaviateAsyncClient) -> None:
-        place = schema.place(self._name, model)
-        if model not in self._ensured:
-            await schema.ensure(client, self._name, model, self._ttl_s)
-            self._ensured.add(model)
+        place = self._ensured.get(model)
+        if place is None:
+            dims = group[0].vectors[0].values.shape[0] if group[0].vectors else 0
+            place = await schema.ensure(client, self._name, model, dims, self._ttl_s)
+            self._ensured[model] = place
+        for observation in group:
+            for vector in observation.vectors:
+                if vector.model == model and vector.values.shape != (place.dims,):
+                    raise Misconfigured(
+                        f"model {model} gave vectors of {place.dims} values before and now of {vector.values.shape[0]}:"
+                        " give the other model another name"
+                    )
         stored_at = self._clock()
         made = [rows.objects(observation, stored_at) for observation in group]
         regions = [region for _, found in made for region in found]
         if regions:  # first, so that an observation that can be seen has its regions
-            await _insert(client, place.regions, regions, model)
-        await _insert(client, place.frames, [frame for frame, _ in made], model)
+            await _insert(client, place.regions, regions)
+        await _insert(client, place.frames, [frame for frame, _ in made])
 
     async def _delete(self, when: str, before: datetime) -> int:
         """A request deletes at most QUERY_MAXIMUM_RESULTS (10,000) objects, so it is repeated until none is left."""
@@ -204,9 +212,7 @@ async def _delete_some(client: weaviate.WeaviateAsyncClient, collection: str, wh
     return int(answer.successful)
 
 
-async def _insert(
-    client: weaviate.WeaviateAsyncClient, collection: str, objects: Sequence[rows.Object], model: str
-) -> None:
+async def _insert(client: weaviate.WeaviateAsyncClient, collection: str, objects: Sequence[rows.Object]) -> None:
     """All or an error. Objects that were taken stay: the caller repeats the whole call and replaces them."""
     try:
         answer: BatchObjectReturn = await client.collections.use(collection).data.insert_many(list(objects))
@@ -219,6 +225,4 @@ async def _insert(
     told = "; ".join(sorted(" ".join(message.split())[:200] for message in messages)[:3])
     if any(is_schema_gone(message) for message in messages):
         raise SchemaGone(f"Weaviate lost the collection {collection}: {told}")
-    if any("dimensions do not match" in message or "vector with length" in message for message in messages):
-        raise Misconfigured(f"model {model} gave vectors of another length before: give the other model another name")
     raise StoreUnavailable(f"Weaviate did not take {count} of {len(objects)} objects: {told}")

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 VECTOR = "image"
 NO_MODEL = "none"
-_DESCRIPTION = re.compile(r"seestream schema=(\d+) model=(.*)", re.DOTALL)
+_DESCRIPTION = re.compile(r"seestream schema=(\d+) dims=(\d+) model=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,15 @@ class Place:
     """Where one model's observations lie."""
 
     model: str
+    dims: int  # of its vectors; 0 for NO_MODEL
     frames: str  # collection names
     regions: str
 
 
-def place(prefix: str, model: str) -> Place:
+def place(prefix: str, model: str, dims: int) -> Place:
     """The collections of a model. The hash keeps models apart whose names differ in punctuation only."""
     slug = f"{re.sub(r'[^0-9A-Za-z]+', '_', model)[:40].strip('_')}_{hashlib.sha256(model.encode()).hexdigest()[:8]}"
-    return Place(model, f"{prefix}_{slug}", f"{prefix}Region_{slug}")
+    return Place(model, dims, f"{prefix}_{slug}", f"{prefix}Region_{slug}")
 
 
 async def known(client: weaviate.WeaviateAsyncClient, prefix: str) -> dict[str, Place]:
@@ -52,21 +53,26 @@ async def known(client: weaviate.WeaviateAsyncClient, prefix: str) -> dict[str, 
         told = _DESCRIPTION.fullmatch(config.description or "")
         if told is None:
             continue
-        where = place(prefix, told[2])
+        where = place(prefix, told[3], int(told[2]))
         if where.frames != name:
             continue
         if int(told[1]) > SCHEMA:
             raise Misconfigured(f"Weaviate's collection {name} has schema {told[1]}, this seestream knows {SCHEMA}")
-        found[told[2]] = where
+        found[told[3]] = where
     return found
 
 
-async def ensure(client: weaviate.WeaviateAsyncClient, prefix: str, model: str, ttl_s: float | None) -> Place:
-    """Make or migrate the collections of `model` and lead the aliases there. Several workers may do so at once."""
-    where = place(prefix, model)
+async def ensure(
+    client: weaviate.WeaviateAsyncClient, prefix: str, model: str, dims: int, ttl_s: float | None
+) -> Place:
+    """Make or migrate the collections of `model` and lead the aliases there. Several workers may do so at once.
+
+    `dims` counts where they are made; what is there already keeps its own.
+    """
+    where = (await known(client, prefix)).get(model) or place(prefix, model, dims)
     for name, properties in ((where.frames, _FRAME), (where.regions, _REGION)):
         if not await client.collections.exists(name):
-            await _create(client, name, f"seestream schema={SCHEMA} model={model}", properties, ttl_s)
+            await _create(client, name, f"seestream schema={SCHEMA} dims={where.dims} model={model}", properties, ttl_s)
         await _migrate(client, name, properties, ttl_s)
     if model != NO_MODEL:
         await _point(client, prefix, where.frames)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 import weaviate
-from weaviate import exceptions as theirs
 from weaviate.classes.query import Filter, HybridFusion, MetadataQuery, Sort
 
 from stream.errors import Misconfigured
@@ -42,20 +41,25 @@ class Search:
         mine = self._places.get(query.model or "") if query.vector is not None else None
         if not words and query.vector is None:
             return [] if query.text else await self._newest()
-        try:
-            if mine is None:
-                rankings = [await self._texts(self._places.values(), words)] if words else []
-            elif words:
-                others = [place for place in self._places.values() if place is not mine]
-                jobs = self._hybrid(mine, words, alpha), self._regions(mine), self._texts(others, words)
-                rankings = list(await asyncio.gather(*jobs))
-            else:  # frames and regions by one measure: the best of each observation's vectors
-                found = await asyncio.gather(self._frames(mine), self._regions(mine))
-                rankings = [_best(found[0] + found[1])]
-        except theirs.WeaviateQueryError as error:
-            raise self._explained(error) from error
+        if mine is not None and len(self._vector()) != mine.dims:
+            raise Misconfigured(
+                f"vectors of {query.model} have {mine.dims} values here, the query's has {len(self._vector())}"
+            )
+        rankings = await self._rankings(mine, words, alpha)
         best = ranking.fuse(*rankings)[: query.limit]
         return [Hit(rows.observation(self._bodies[uuid]), score) for uuid, score in best]
+
+    async def _rankings(self, mine: Place | None, words: str, alpha: float) -> list[Ranking]:
+        """`mine` are the collections of the vector's model, None where there is no vector to compare."""
+        if mine is None:
+            return [await self._texts(self._places.values(), words)] if words else []
+        if words:
+            others = [place for place in self._places.values() if place is not mine]
+            jobs = self._hybrid(mine, words, alpha), self._regions(mine), self._texts(others, words)
+            return list(await asyncio.gather(*jobs))
+        # frames and regions by one measure: the best of each observation's vectors
+        found = await asyncio.gather(self._frames(mine), self._regions(mine))
+        return [_best(found[0] + found[1])]
 
     async def _hybrid(self, place: Place, words: str, alpha: float) -> Ranking:
         found = await self._client.collections.use(place.frames).query.hybrid(
@@ -166,12 +170,6 @@ class Search:
     def _vector(self) -> list[float]:
         assert self._query.vector is not None
         return [float(value) for value in self._query.vector]
-
-    def _explained(self, error: theirs.WeaviateQueryError) -> Exception:
-        if "vector lengths don't match" in str(error) or "dimensions" in str(error):
-            size = len(self._vector())
-            return Misconfigured(f"vectors of {self._query.model} have another length here than the query's ({size})")
-        return error
 
 
 def _best(found: Ranking) -> Ranking:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stream import wire
 from stream.__main__ import main
 from stream.app import records, tail
+from stream.app.embedded import EmbeddedBroker
 from stream.config import load
 from stream.errors import BadMedia, BrokerUnavailable
 from stream.types import (
@@ -207,3 +208,21 @@ async def test_since_begins_at_a_time_of_the_log(kafka, tmp_path):
     since = WHEN - timedelta(minutes=60)
     await tail.follow(load(path), topic, since, lambda record: shown.append(record.value), once=True)
     assert shown == [b"45", b"15"]
+
+
+async def test_the_embedded_broker_is_found_by_the_data_folder(tmp_path):
+    """It cannot look times up, so that what is too old is read and not shown."""
+    settings = load(data_dir=tmp_path)
+    shown: list[bytes | None] = []
+    async with EmbeddedBroker(tmp_path) as embedded:
+        await produce(embedded.bootstrap, wire.encode_alert(ALERT, "alerts"))
+        for since in (datetime.fromtimestamp(0, UTC), datetime.now(UTC) + timedelta(hours=1)):
+            async with asyncio.timeout(20):
+                await tail.follow(settings, "alerts", since, lambda record: shown.append(record.key), once=True)
+    assert shown == [b"Red car"]
+
+
+def test_without_an_embedded_broker_running_it_says_so(tmp_path, capsys):
+    assert main(["tail", "alerts", "--data", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("seestream: ") and len(error.splitlines()) == 1

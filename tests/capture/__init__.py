@@ -1,0 +1,1 @@
+"""Capture, with a real RTSP server, real folders and films that the tests make."""
