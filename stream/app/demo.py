@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stream.pipeline import Watcher
 
 RULES: list[dict[str, Any]] = [
-    {"name": "person at the house", "label": "person", "min_score": 0.5, "cool_down_s": 20},
+    {"name": "person at the house", "label": "person", "cool_down_s": 20},
 ]
 DRAIN_S = 2.0
 """Ctrl-C ends within 3 s: what is not done by then is left unsettled, as after a crash."""
