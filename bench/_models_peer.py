@@ -1,6 +1,6 @@
-"""The peer's half of `bench models`, run by the export environment's Python: builds the models, and transformers itself.
+"""The peer's half of `bench models`, run by the export environment's Python: builds the models, runs transformers.
 
-build FOLDER KIND PRECISION…     random weights in the real configuration, as ONNX in FOLDER, and as `hf/` beside it
+build FOLDER KIND PRECISION…     random weights in the real configuration, as ONNX in FOLDER
 run   FOLDER KIND DEVICE N BATCH  seconds for a batch through transformers, sdpa, as one JSON line
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from transformers import Florence2Config, Florence2ForConditionalGeneration, SiglipConfig, SiglipModel  # noqa: E402
+import numpy as np
+import torch
+from transformers import Florence2Config, Florence2ForConditionalGeneration, SiglipConfig, SiglipModel
 
 IMAGE_TOKEN = 51289
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +27,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "infer" / "goldens" / "florence2"
 GFLOP = {"base": 451.0, "large": 1730.0}
-"""For one picture and 32 tokens, 2 x multiply-accumulate, counted with torch's FlopCounterMode on these configurations."""
+"""For one picture and 32 tokens, 2 x multiply-accumulate, by torch's FlopCounterMode on these configurations."""
 TOKENS = 32
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 NEVER = 51_300
@@ -99,7 +100,7 @@ def florence2(folder: Path, batch: int, **given: Any) -> tuple[Any, Callable[[],
             model.decoding.step()
         marks.append(time.perf_counter())
         answer.tokens = [2, *(token.id for token in model.tokens(rows[0]))][: TOKENS + 1]  # type: ignore[attr-defined]
-        vision, encoder, decode = (after - before for before, after in zip(marks, marks[1:], strict=False))
+        vision, encoder, decode = (after - before for before, after in pairwise(marks))
         return {"vision": vision, "encoder": encoder, "decode": decode}
 
     seen = model.see([picture])
@@ -218,6 +219,12 @@ def _has_cuda() -> bool:
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers() and shutil.which("nvidia-smi") is not None
 
 
+def _cpu() -> str:
+    """The ratio depends on it: MKL, which torch uses, is slow on other makers' processors."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench models", description=__doc__)
     parser.add_argument("--peer-python", type=Path, default=ROOT / ".env-export" / "bin" / "python")
@@ -236,5 +243,5 @@ def main(argv: list[str]) -> int:
     }
     for name in [args.only] if args.only else list(rows):
         for row in rows[name]():
-            print(json.dumps({"bench": "models", **row}), flush=True)
+            print(json.dumps({"bench": "models", "cpu": _cpu(), **row}), flush=True)
     return 0

@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except ExceptionGroup as group:
         known, unknown = group.split(SeestreamError)
-        for error in _leaves(known):
-            print(f"seestream: {error}", file=sys.stderr)
+        for leaf in _leaves(known):
+            print(f"seestream: {leaf}", file=sys.stderr)
         if unknown is not None:
             raise unknown from None
         return 1

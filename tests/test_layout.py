@@ -15,7 +15,7 @@ ROOMS = {"capture", "consume", "decode", "gate", "infer", "rules", "sinks", "web
 SHARED = {"types", "errors", "metrics", "wire"}
 HOMES = {
     "onnxruntime": {"infer/session.py"},
-    "av": {"decode/", "capture/", "app/gate.py"},
+    "av": {"decode/", "capture/", "app/gate.py", "app/samples.py"},
     "aiokafka": {"consume/", "sinks/topics.py", "app/"},
     "confluent_kafka": {"app/embedded.py"},
     "weaviate": {"sinks/weaviate"},

@@ -86,7 +86,9 @@ class Actor:
             while len(found) < 4:
                 tries = self.random.uniform(15, 235, 50)
                 fit = tries[(np.abs(tries - level) >= low) & (np.abs(tries - level) <= high)]
-                found.append(float(fit[0]) if len(fit) else float(np.clip(level + (low if level < 128 else -low), 5, 245)))
+                found.append(
+                    float(fit[0]) if len(fit) else float(np.clip(level + (low if level < 128 else -low), 5, 245))
+                )
             self.shades = found
         return self.shades
 
@@ -109,16 +111,16 @@ class Actor:
             self._texture = texture * (strength / max(1e-3, float(texture.std())))
         return color + self._texture * alpha, alpha
 
-    def _shapes(self, shades: Sequence[float], walked: float, stands: bool) -> list[tuple[list[tuple[float, float]], float]]:
+    def _shapes(
+        self, shades: Sequence[float], walked: float, stands: bool
+    ) -> list[tuple[list[tuple[float, float]], float]]:
         if self.kind == "car":
             body = [(0, 0.45), (0.02, 0.85), (0.98, 0.85), (1, 0.5), (0.85, 0.42), (0.7, 0.02), (0.3, 0), (0.17, 0.4)]
             glass = [(0.32, 0.1), (0.68, 0.1), (0.78, 0.4), (0.24, 0.4)]
             wheels = [(_round(x, 0.85, 0.14 / 2.2, 0.14), 20.0) for x in (0.2, 0.8)]
             return [(body, shades[0]), (glass, shades[1]), *wheels]
         swing = 0.1 if stands else 0.38 * float(np.sin(self._phase + walked * abs(self.vx) / max(self.height, 1) * 6))
-        legs = [
-            ([(0.38, 0.5), (0.62, 0.5), (0.6 + s, 1.0), (0.38 + s, 1.0)], shades[1]) for s in (swing, -swing)
-        ]
+        legs = [([(0.38, 0.5), (0.62, 0.5), (0.6 + s, 1.0), (0.38 + s, 1.0)], shades[1]) for s in (swing, -swing)]
         torso = ([(0.22, 0.17), (0.78, 0.17), (0.72, 0.55), (0.28, 0.55)], shades[0])
         head = (_round(0.5, 0.085, 0.06 / 0.42, 0.08), shades[2])
         arms = [
@@ -142,7 +144,9 @@ def _round(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float]
     return [(x + rx * float(np.cos(a)), y + ry * float(np.sin(a))) for a in np.linspace(0, 2 * np.pi, 17)[:-1]]
 
 
-def person(random: np.random.Generator, height: float, enters: int, speed: float | None = None, **more: object) -> Actor:
+def person(
+    random: np.random.Generator, height: float, enters: int, speed: float | None = None, **more: object
+) -> Actor:
     """Someone who walks in from the left or the right; `speed` in px a frame, by default a walking pace."""
     tall = int(height)
     pace = (speed or random.uniform(0.025, 0.045) * tall + 1) * (1 if random.random() < 0.5 else -1)
@@ -157,4 +161,6 @@ def car(random: np.random.Generator, height: float, enters: int, speed: float, *
     tall = int(height)
     pace = speed * (1 if random.random() < 0.5 else -1)
     y = random.uniform(max(tall + 30, HEIGHT * 0.5), HEIGHT - 15)
-    return Actor(random, "car", tall, -tall * 1.1 if pace > 0 else WIDTH + tall * 1.1, y, pace, 0.0, int(enters), **more)  # type: ignore[arg-type]
+    return Actor(
+        random, "car", tall, -tall * 1.1 if pace > 0 else WIDTH + tall * 1.1, y, pace, 0.0, int(enters), **more
+    )  # type: ignore[arg-type]

@@ -42,7 +42,17 @@ class Score:
     warm_up: list[int] = field(default_factory=list)
 
     def __iadd__(self, other: Score) -> Score:
-        for name in ("objects", "covered", "area", "inside", "frames", "admitted", "false_frames", "false_admissions", "missed"):
+        for name in (
+            "objects",
+            "covered",
+            "area",
+            "inside",
+            "frames",
+            "admitted",
+            "false_frames",
+            "false_admissions",
+            "missed",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.delays += other.delays
         self.warm_up += other.warm_up
@@ -59,7 +69,9 @@ class Score:
         return self.inside / self.area if self.area else float("nan")
 
 
-def _paint(boxes: Sequence[BoxLike], shape: tuple[int, int], grow: float = 0.0, extra: float = 0.0) -> NDArray[np.bool_]:
+def _paint(
+    boxes: Sequence[BoxLike], shape: tuple[int, int], grow: float = 0.0, extra: float = 0.0
+) -> NDArray[np.bool_]:
     plane = np.zeros((-(-shape[0] // _CELL), -(-shape[1] // _CELL)), bool)
     for x1, y1, x2, y2 in boxes:
         dx, dy = grow * (x2 - x1) + extra, grow * (y2 - y1) + extra
@@ -81,7 +93,10 @@ def score(labels: Sequence[Labels], said: Sequence[Seen], shape: tuple[int, int]
         grown = _paint(truths[index], shape, 0.25, 4)
         hit = 0
         for x1, y1, x2, y2 in true:
-            part = painted[int(y1 // _CELL) : max(int(y2 // _CELL), int(y1 // _CELL) + 1), int(x1 // _CELL) : max(int(x2 // _CELL), int(x1 // _CELL) + 1)]
+            part = painted[
+                int(y1 // _CELL) : max(int(y2 // _CELL), int(y1 // _CELL) + 1),
+                int(x1 // _CELL) : max(int(x2 // _CELL), int(x1 // _CELL) + 1),
+            ]
             hit += bool(part.size and part.mean() >= 0.5)
         result.objects += len(true)
         result.covered += hit

@@ -73,7 +73,12 @@ def insects(random: np.random.Generator) -> Layer:
 
     def layer(image: Gray, frame: int) -> Gray:
         if len(flying) < 2 and frame > 50 and random.random() < 0.05:
-            start = [random.uniform(0, WIDTH), random.uniform(0, HEIGHT), random.uniform(-60, 60), random.uniform(-45, 45)]
+            start = [
+                random.uniform(0, WIDTH),
+                random.uniform(0, HEIGHT),
+                random.uniform(-60, 60),
+                random.uniform(-45, 45),
+            ]
             flying.append([*start, random.uniform(14, 38), float(random.integers(5, 18)), random.uniform(60, 110)])
         for insect in flying:
             trail = np.zeros((HEIGHT // 4, WIDTH // 4), np.float32)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from stream.errors import BadMedia, Misconfigured, NotFound
 from stream.gate import GateSettings, MotionGate
-from stream.types import Admission, Frame, Reason
+from stream.types import Admission, Frame, Pixels, Reason
 
 _COLORS = {Reason.MOTION: (60, 200, 60), Reason.SETTLED: (60, 160, 240), Reason.STILL: (150, 150, 150)}
 _PAINT_FPS = 60
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 width=picture.width,
                 height=picture.height,
                 luma=luma,
-                pixels=lambda p=picture: p.to_ndarray(format="rgb24"),
+                pixels=partial(_rgb, picture),
                 pts_s=pts_s,
             )
             started = time.perf_counter()
@@ -111,12 +112,18 @@ def _frames(path: Path, every_s: float) -> Iterator[tuple[int, float, VideoFrame
         raise BadMedia(f"{path} cannot be decoded as a film: {error}") from error
 
 
+def _rgb(picture: VideoFrame) -> Pixels:
+    return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+
+
 def _luma(picture: VideoFrame) -> NDArray[np.uint8]:
     """(h, w) uint8: the Y plane as it lies in memory where there is one."""
     if not picture.format.name.startswith(("yuv4", "yuvj4", "nv12", "gray")) or picture.format.components[0].bits != 8:
-        return picture.to_ndarray(format="gray")
+        return np.asarray(picture.to_ndarray(format="gray"), np.uint8)
     plane = picture.planes[0]
-    rows = np.frombuffer(plane, np.uint8)[: plane.line_size * picture.height].reshape(picture.height, plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * picture.height].reshape(
+        picture.height, plane.line_size
+    )
     return np.ascontiguousarray(rows[:, : picture.width])
 
 

@@ -15,6 +15,9 @@ from stream.wire import file_event_id
 SPAN_S = 600.0
 """Films are announced in parts of ten minutes, so that one upload does not hold its partition for an hour."""
 
+_MOST_SPANS = 1000
+"""A damaged header can claim centuries; the last span is open, so nothing is lost beyond."""
+
 Duration = Callable[[Path], float | None]
 """Length of a film in seconds; None for what is no film. Blocking; may raise errors of ours for files that are gone."""
 
@@ -48,8 +51,10 @@ def media_files(folder: Path) -> Iterator[Path]:
                 yield here / each
 
 
-_MISTAKEN = frozenset({"application/octet-stream", "application/mp4", "application/ogg", "text/vnd.trolltech.linguist"})
-"""What the tables say of endings that films have too (`.ts` is Qt's translation format to them)."""
+_MISTAKEN = frozenset(
+    {"application/octet-stream", "application/mp4", "application/ogg", "text/vnd.trolltech.linguist", "model/vnd.mts"}
+)
+"""What the tables say of endings that films have too (`.ts` is Qt's translation format to them, `.mts` a 3D model)."""
 
 
 def events(
@@ -87,7 +92,7 @@ def spans(length_s: float | None, span_s: float) -> list[Span | None]:
 
     [None], the whole, for a film that is no longer than that, or whose length is not known.
     """
-    parts = int((length_s or 0.0) / span_s + 0.75)
+    parts = min(_MOST_SPANS, int((length_s or 0.0) / span_s + 0.75))
     if parts < 2:
         return [None]
     starts = [number * span_s for number in range(parts)]

@@ -119,6 +119,8 @@ class Folder:
             async for changes in watching:
                 for change, name in changes:
                     self._note(change, Path(name))
+                if (Change.deleted, str(self.path)) in changes:
+                    return
                 if not looked:  # only now is every later change seen
                     looked = await asyncio.to_thread(self._look_around)
                 await self._announce_ready()

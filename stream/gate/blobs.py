@@ -48,7 +48,16 @@ class BlobFinder:
         """A frame without any difference."""
         self.age[:] = 0
 
-    def find(self, picture: Plane, difference: Plane, excess: Plane, back: Background, clutter: Clutter, known: list[Rect], hasty: bool) -> Blobs:
+    def find(
+        self,
+        picture: Plane,
+        difference: Plane,
+        excess: Plane,
+        back: Background,
+        clutter: Clutter,
+        known: list[Rect],
+        hasty: bool,
+    ) -> Blobs:
         """Blobs of one frame.
 
         `excess` is difference over threshold; `known` boxes were judged solid a frame ago; `hasty`: frames are so far
@@ -117,7 +126,9 @@ class BlobFinder:
             del rects[self._tuning.most_blobs :]
         return grown, rects
 
-    def _confirmed(self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool, enters: bool) -> bool:
+    def _confirmed(
+        self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool, enters: bool
+    ) -> bool:
         if int(age.max()) >= self._tuning.confirm_frames + 2 * busy:
             return True
         if busy or not (enters or hasty):
@@ -125,7 +136,9 @@ class BlobFinder:
         solid = pixels > 0.4 * size[0] * size[1] and min(size) >= 5
         return solid and pixels >= (25 if hasty else self._tuning.solid_area)
 
-    def _is_light(self, rect: Rect, picture: Plane, difference: Plane, weak: Plane, back: Background, found: Blobs) -> bool:
+    def _is_light(
+        self, rect: Rect, picture: Plane, difference: Plane, weak: Plane, back: Background, found: Blobs
+    ) -> bool:
         """Whether the rim of a blob shows no edge: the border of an object is sharp, that of light is soft."""
         x1, y1, x2, y2 = rect
         rows, columns = weak.shape
@@ -169,8 +182,10 @@ def _whole(rect: Rect, difference: Plane, back: Background, weak: Plane) -> Rect
         return rect
     right, bottom = (boxes[:, 0] + boxes[:, 2]).max(), (boxes[:, 1] + boxes[:, 3]).max()
     return (
-        min(x1, left + int(boxes[:, 0].min())), min(y1, top + int(boxes[:, 1].min())),
-        max(x2, left + int(right)), max(y2, top + int(bottom)),
+        min(x1, left + int(boxes[:, 0].min())),
+        min(y1, top + int(boxes[:, 1].min())),
+        max(x2, left + int(right)),
+        max(y2, top + int(bottom)),
     )
 
 

@@ -73,7 +73,9 @@ class Detector:
             return self._settle_scene(picture)
         return self._judge(picture, learns)
 
-    def resume(self, luma_shape: tuple[int, int], seen: Plane, limit: Plane, sigma: float, step_s: float, frames: int) -> None:
+    def resume(
+        self, luma_shape: tuple[int, int], seen: Plane, limit: Plane, sigma: float, step_s: float, frames: int
+    ) -> None:
         """Continue with a background that another detector learnt. Anything that it knew of objects is lost."""
         self.luma_shape, self.step_s, self.frames = luma_shape, step_s, frames
         self._resumed = True
@@ -129,7 +131,9 @@ class Detector:
         changed = self._subtract(picture)
         share = changed / self._area
         relit = False
-        sudden = share > 0.08 and (share > 1.3 * self._share + 0.03 or self._at_s - self._slow_at_s >= self.tuning.slow_s)
+        sudden = share > 0.08 and (
+            share > 1.3 * self._share + 0.03 or self._at_s - self._slow_at_s >= self.tuning.slow_s
+        )
         self._share = share
         if sudden and self.frames > _WARM and self.back.relight(picture, share):
             self.back.rebuild(self.activity.limit)
@@ -215,7 +219,9 @@ class Detector:
                 track.alive = True  # it came in: only what appears in the middle must prove itself
 
     def _blobs(self, picture: Plane) -> Blobs:
-        known = [t.rect for t in self._tracks.all if t.moved and t.last_frame == self.frames - 1] if self.frames & 3 else []
+        known = (
+            [t.rect for t in self._tracks.all if t.moved and t.last_frame == self.frames - 1] if self.frames & 3 else []
+        )
         hasty = self.step_s > 0.3
 
         def find() -> Blobs:
@@ -258,7 +264,8 @@ class Detector:
     def _after_light(self, tracks: list[Track], earlier: list[Track], blobs: Blobs) -> tuple[list[Track], Plane]:
         """While the light changes only what moved before counts, and the rest is learnt quickly."""
         kept = [
-            t for t in tracks
+            t
+            for t in tracks
             if any(o.moved and o.last_frame <= self.frames and _touch(t.rect, o.rect) for o in earlier)
         ]
         keep = np.zeros_like(blobs.weak)
@@ -270,7 +277,8 @@ class Detector:
     def _answer(self, picture: Plane, blobs: Blobs, tracks: list[Track], relit: bool, share: float) -> Motion:
         few = len(tracks) <= 4  # a small thing in a calm scene is believed at once, amid many it must move
         shown = [
-            t for t in tracks
+            t
+            for t in tracks
             if (t.moved or (t.alive and not t.trembles and (few or t.area >= 100 or t.net >= 1.5)))
             and self._places.counts(*t.rect)
         ]

@@ -36,7 +36,9 @@ class Coherence:
         passed = now_s - self._last_s
         if self._last is not None and 0 <= passed < _EVERY_S * 0.95:
             return
-        small = cv2.resize(picture, (max(1, picture.shape[1] // 2), max(1, picture.shape[0] // 2)), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            picture, (max(1, picture.shape[1] // 2), max(1, picture.shape[0] // 2)), interpolation=cv2.INTER_AREA
+        )
         last, self._last, self._last_s = self._last, small, now_s
         if last is None or not 0 < passed < 1.5:
             return

@@ -48,9 +48,7 @@ class Novelty:
         self._per_source, self._sources = per_source, sources
         self._seen: OrderedDict[str, deque[_Seen]] = OrderedDict()
 
-    def known(
-        self, source: str, observation_id: str, vectors: Sequence[Vector]
-    ) -> tuple[str, str | None] | None:
+    def known(self, source: str, observation_id: str, vectors: Sequence[Vector]) -> tuple[str, str | None] | None:
         """(id, caption) of the earlier observation of `source` that shows the same; None when this is new.
 
         Without vectors, or with vectors that are not finite, everything is new. At `alike` 1 everything is new too.
@@ -66,9 +64,9 @@ class Novelty:
             if seen.observation == observation_id or seen.models != now.models or seen.frames.shape != now.frames.shape:
                 continue
             cosine = float((seen.frames.astype(np.float32) * now.frames).sum(axis=1).min())
-            if cosine >= self._alike and self._same_regions(seen.regions, now.regions):
-                if best is None or cosine > best[0]:
-                    best = (cosine, seen)
+            better = cosine >= self._alike and (best is None or cosine > best[0])
+            if better and self._same_regions(seen.regions, now.regions):
+                best = (cosine, seen)
         return (best[1].observation, best[1].caption) if best else None
 
     def remember(

@@ -51,9 +51,7 @@ class Sampler:
     Not shared between threads. Implements the pipeline's shedding: `too_old` and `wants`.
     """
 
-    def __init__(
-        self, max_age_s: float, floor_fps: float = 0.1, priorities: Mapping[str, float] | None = None
-    ) -> None:
+    def __init__(self, max_age_s: float, floor_fps: float = 0.1, priorities: Mapping[str, float] | None = None) -> None:
         """`priorities` are weights by source, 1 where nothing is set.
 
         Raises:

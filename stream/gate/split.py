@@ -95,7 +95,9 @@ def _best_cuts(grids: NDArray[np.bool_]) -> list[tuple[bool, int] | None]:
     return found
 
 
-def _extent(first: NDArray[np.intp], last: NDArray[np.intp], top: NDArray[np.intp], bottom: NDArray[np.intp]) -> NDArray[np.intp]:
+def _extent(
+    first: NDArray[np.intp], last: NDArray[np.intp], top: NDArray[np.intp], bottom: NDArray[np.intp]
+) -> NDArray[np.intp]:
     """Area of the bounding box of the rows up to each row."""
     width = np.maximum.accumulate(last, axis=-1) - np.minimum.accumulate(first, axis=-1)
     height = np.maximum.accumulate(bottom, axis=-1) - np.minimum.accumulate(top, axis=-1)

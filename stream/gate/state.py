@@ -11,7 +11,9 @@ import numpy as np
 from stream.gate.detector import Detector
 
 VERSION = 1
-_HEADER = struct.Struct("<2sBxIIIIffIIII")  # mark, version, luma and reduced size, sigma, frame step, frames, lengths, crc
+_HEADER = struct.Struct(
+    "<2sBxIIIIffIIII"
+)  # mark, version, luma and reduced size, sigma, frame step, frames, lengths, crc
 _MARK = b"sg"
 _QUALITY = 92  # an error of about 2 levels, below the threshold of 8
 
@@ -25,8 +27,17 @@ def pack(detector: Detector) -> bytes:
     rows, columns = detector.back.seen.shape
     return (
         _HEADER.pack(
-            _MARK, VERSION, *detector.luma_shape, rows, columns, detector.back.sigma, detector.step_s, detector.frames,
-            len(seen), len(limit), zlib.crc32(seen + limit),
+            _MARK,
+            VERSION,
+            *detector.luma_shape,
+            rows,
+            columns,
+            detector.back.sigma,
+            detector.step_s,
+            detector.frames,
+            len(seen),
+            len(limit),
+            zlib.crc32(seen + limit),
         )
         + seen
         + limit

@@ -9,7 +9,8 @@ import numpy as np
 Rect = tuple[int, int, int, int]
 
 _MOST = 100
-_ALIVE = 1.35  # two changes in quick succession; a clock's digits change once a second
+_ALIVE = 2.1  # three changes in quick succession; a clock's digits change once a second, H.264 refines them once
+_MOVING = 1.35  # two, where the box moves too
 _MARGIN = 2  # px between boxes that still touch
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
@@ -71,7 +72,8 @@ class Track:
     def change(self, changed: bool, fade: float) -> None:
         """Whether its pixels differ from those of the frame before; `fade` is what is left of earlier changes."""
         self.changes = self.changes * fade + changed
-        self.alive = self.alive or self.changes > _ALIVE
+        if not self.alive:
+            self.alive = self.changes > _ALIVE or (self.changes > _MOVING and self.net >= 0.8)
 
     def _restart(self) -> None:
         self.from_x, self.from_y, self.path = self.x, self.y, 0.0

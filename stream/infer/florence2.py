@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.errors import BadModel, InferenceFailed, Misconfigured
+from stream.errors import BadModel, DeviceFailed, InferenceFailed, Misconfigured
 from stream.infer.decoding import Decoding, Row
 from stream.infer.generate import Rules
 from stream.infer.layout import Layout, Seen
@@ -17,11 +18,13 @@ from stream.infer.manifest import Manifest
 from stream.infer.parse import Answer, Parser, Token
 from stream.infer.preprocess import Preprocess
 from stream.infer.published import PublishedLayout
-from stream.infer.session import Graph, open_session
+from stream.infer.session import CUDA, Graph, open_session
 from stream.infer.static import StaticLayout
 from stream.infer.tasks import TASKS, prompt, task_named
 from stream.infer.tokens import Vocabulary
 from stream.types import Pixels
+
+log = logging.getLogger(__name__)
 
 _SLOTS = {"cpu": 8, "cuda": 64}
 _MODEL_TYPES = {"florence2", "florence-2"}
@@ -92,7 +95,23 @@ class Florence2:
             graphs, rules, vocabulary, preprocess, manifest, precision=files.precision, positions=positions,
             max_tokens=max_tokens, banned=said,
         )  # fmt: skip
-        model.warm_up()
+        try:
+            model.warm_up()
+        except (DeviceFailed, BadModel):
+            if not (cuda_graph and model.provider == CUDA):
+                raise
+            log.warning("%s cannot be captured as CUDA graphs: it runs without them, and slower", manifest.name)
+            return cls.load(
+                folder,
+                provider=provider,
+                precision=precision,
+                threads=threads,
+                layout=layout,
+                slots=slots,
+                beams=beams,
+                max_tokens=max_tokens,
+                cuda_graph=False,
+            )
         return model
 
     @property
@@ -109,14 +128,19 @@ class Florence2:
                 raise Misconfigured(f"{self.manifest.name} was not trained for {token}; it knows {known}")
 
     def warm_up(self) -> None:
-        """One picture and one token, so that the first real frame pays for no set-up."""
+        """A few tokens about blank pictures, so that the first real frame pays for no set-up: on a device that is a
+        capture for each size of batch."""
         blank = np.zeros((self.preprocess.height, self.preprocess.width, 3), np.uint8)
-        seen = self.see([blank])
-        row = self.row(0, self.tasks[0], "car" if TASKS[self.tasks[0]].takes_input else "")
-        row.max_tokens = 2
-        self.decoding.admit(seen, [row])
-        while self.decoding.active:
-            self.decoding.step()
+        token = self.tasks[0]
+        sizes = [1] if self.provider != CUDA else [2**at for at in range(self.decoding.capacity.bit_length())]
+        for size in sizes:
+            seen = self.see([blank] * size)
+            rows = [self.row(image, token, "car" if TASKS[token].takes_input else "") for image in range(size)]
+            for row in rows:
+                row.max_tokens = 3
+            self.decoding.admit(seen, rows)
+            while self.decoding.active:
+                self.decoding.step()
 
     def prepare(self, rgb: Pixels) -> Pixels:
         """(H, W, 3) uint8 RGB of any size to what `see` takes."""

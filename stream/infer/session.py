@@ -181,10 +181,16 @@ def open_session(
     # Idle threads that spin take a core from the decoders, and between two frames the models are idle most of the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     graphs = cuda_graph and CUDA in wanted
+    graph = _open(path, options, wanted, cuda_graph and CUDA in wanted)
+    _check(graph, provider, precision)
+    return graph
+
+
+def _open(path: Path, options: Any, wanted: Sequence[str], captured: bool) -> Graph:
     cuda = {
         "arena_extend_strategy": "kSameAsRequested",
         "cudnn_conv_algo_search": "HEURISTIC",
-        "enable_cuda_graph": "1" if graphs else "0",
+        "enable_cuda_graph": "1" if captured else "0",
     }
     providers = [(CUDA, cuda) if name == CUDA else name for name in wanted]
     try:
@@ -192,10 +198,12 @@ def open_session(
     except _faults() as error:
         if _NO_MEMORY.search(str(error)):
             raise DeviceFailed(f"{path.name}: no memory on the device to load it") from error
+        if captured:
+            # A graph with a node that only the CPU has cannot be captured; it can still run.
+            _say(logging.WARNING, f"{path.name} runs without CUDA graphs: {str(error)[:200]}")
+            return _open(path, options, wanted, False)
         raise BadModel(f"{path} is not a graph that this onnxruntime can run: {str(error)[:300]}") from error
-    graph = Graph(session, path.name, graphs and session.get_providers()[0] == CUDA)
-    _check(graph, provider, precision)
-    return graph
+    return Graph(session, path.name, captured and session.get_providers()[0] == CUDA)
 
 
 def _wanted(provider: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from stream.errors import Forbidden, Misconfigured, NotFound, Unavailable
 from stream.sinks.removed import Removed
@@ -67,7 +67,7 @@ class Blobs:
 
     def get(self, uri: str) -> bytes:
         """The bytes of a blob. Raises: Forbidden (not one of ours), NotFound (expired), Unavailable."""
-        place = self._fs._strip_protocol(uri)
+        place = self._place(uri)
         inside = place.removeprefix(f"{self._base}/")
         if inside == place or any(part in ("", ".", "..") for part in inside.split("/")):
             raise Forbidden(f"{_shown(uri)} is not below the blob folder {_shown(self._root)}")
@@ -101,6 +101,12 @@ class Blobs:
         except OSError as error:
             raise Unavailable(f"blobs: cannot expire below {_shown(self._root)}: {error}") from error
         return removed
+
+    def _place(self, uri: str) -> str:
+        """The path in the file system; fsspec takes a `file:` URI's percent-escapes for part of the name."""
+        if self._local and uri.startswith("file:"):
+            return unquote(urlsplit(uri).path)
+        return str(self._fs._strip_protocol(uri))
 
     def _write(self, hour: str, path: str, data: bytes) -> None:
         if not self._local:

@@ -110,7 +110,8 @@ class Snapshots:
             unfinished.write_bytes(data)
             unfinished.replace(path)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
             kind = Misconfigured if error.errno in _FOR_A_PERSON else Unavailable
             hint = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
             raise kind(f"snapshots: cannot write below {self.folder}: {error.strerror}; {hint}") from error

@@ -62,7 +62,7 @@ def names(kept: Kept) -> list[tuple[str, str]]:
 
 async def test_a_file_is_announced_once_it_stands_still(steps: Steps, kept: Kept, running: Any) -> None:
     path = steps.folder / "film.mp4"
-    async with running(folder(steps, kept)):
+    async with running(folder(steps, kept, settle_s=1.5)):
         await steps.step()
         with path.open("wb") as file:
             for _ in range(4):  # a slow upload: every look finds more
@@ -72,9 +72,9 @@ async def test_a_file_is_announced_once_it_stands_still(steps: Steps, kept: Kept
                 await steps.step()
                 assert kept.events == []
         await steps.step(film__mp4=Change.modified)
-        await steps.step(0.6)
+        await steps.step(1.0)
         assert kept.events == []
-        await steps.step(0.5)
+        await steps.step(0.6)
     (event,) = kept.events
     assert (event.op, event.uri, event.size_bytes) == ("created", path.as_uri(), 4000)
 

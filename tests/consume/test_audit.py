@@ -39,7 +39,7 @@ def histories(draw: st.DrawFn) -> tuple[list[LedgerEntry], int]:
         for one in written:
             log += [one] * draw(st.integers(1, 2))
         zombies.append(entry(at, at + 5, generation))
-        if generation > 1 and draw(st.booleans()) and log[-1].generation == generation and log[-1].start <= at:
+        if generation > 1 and written and draw(st.booleans()):
             old = zombies[draw(st.integers(0, generation - 2))]
             if old.end > min(one.start for one in log if one.generation == generation):
                 log.append(old)

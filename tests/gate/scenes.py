@@ -33,7 +33,9 @@ def noisy(image: NDArray[np.float32], random: np.random.Generator, sigma: float 
     return np.clip(image + random.normal(0, sigma, image.shape), 0, 255).astype(np.uint8)
 
 
-def person(image: NDArray[np.float32], x: float, y: float = 80, width: int = 14, height: int = 40, shade: float = 30) -> None:
+def person(
+    image: NDArray[np.float32], x: float, y: float = 80, width: int = 14, height: int = 40, shade: float = 30
+) -> None:
     """A dark figure with a light head, its top left corner at (x, y), cut off at the picture's edges."""
     left, top = round(x), round(y)
     for (a, b, c, d), level in (((0, 10, width, height), shade), ((4, 0, width - 4, 10), 210.0)):

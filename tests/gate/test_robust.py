@@ -143,7 +143,10 @@ def test_state_that_cannot_be_read_starts_anew(damage: str) -> None:
     flipped = bytearray(state)
     flipped[-5] ^= 0xFF
     broken = {
-        "empty": b"", "cut": state[:-7], "flipped": bytes(flipped), "version": state[:2] + b"\xfe" + state[3:],
+        "empty": b"",
+        "cut": state[:-7],
+        "flipped": bytes(flipped),
+        "version": state[:2] + b"\xfe" + state[3:],
         "garbage": bytes(range(256)) * 3,
     }[damage]
     fresh = MotionGate()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +142,41 @@ def test_a_whole_answer_imports_neither_torch_nor_transformers(goldens: Path) ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['<OD>'] 1\n[]\n"
+
+
+class CudaThatFails:
+    """onnxruntime where CUDA is built in and no device is there: it falls back to the CPU without a word."""
+
+    def __init__(self) -> None:
+        self._real = session.runtime()
+        self.asked: list[tuple[str, str]] = []
+        self.preloaded = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def get_available_providers(self) -> list[str]:
+        return [session.CUDA, session.CPU]
+
+    def preload_dlls(self) -> None:
+        self.preloaded += 1
+
+    def InferenceSession(self, path: str, options: Any, providers: list[Any]) -> Any:  # noqa: N802
+        name, given = providers[0]
+        self.asked.append((name, given["enable_cuda_graph"]))
+        if given["enable_cuda_graph"] == "1":
+            raise RuntimeError("not all nodes have been partitioned to the CUDAExecutionProvider")
+        return self._real.InferenceSession(path, options, providers=[session.CPU])
+
+
+def test_cuda_that_falls_back_silently_is_said_loudly(
+    goldens: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    library = CudaThatFails()
+    monkeypatch.setattr(session, "runtime", lambda: library)
+    with caplog.at_level(logging.WARNING):
+        graph = open_session(goldens / "florence2" / "onnx" / "embed_tokens.onnx", cuda_graph=True)
+    assert graph.provider == session.CPU and library.preloaded == 1
+    assert library.asked == [(session.CUDA, "1"), (session.CUDA, "0")]
+    assert "runs without CUDA graphs" in caplog.text
+    assert "not on CUDA: its libraries or a device are missing" in caplog.text

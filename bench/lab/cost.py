@@ -1,0 +1,78 @@
+"""CPU time of the detectors on one core: from pixels and from JPEG bytes, idle and busy, as ratios in one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.lab.clips import compressed, render
+from bench.lab.peers import DETECTORS
+from stream.gate import MotionGate
+
+Luma = NDArray[np.uint8]
+
+SIZES = {"720p": (1280, 720), "1080p": (1920, 1080)}
+SCENES = {"idle": "static", "person": "person", "cars": "cars", "crowd": "crowd", "dense": "dense", "snow": "snow"}
+_SKIP, _TAKE = 60, 150  # frames: the warm-up is not what a camera costs
+
+
+def _pictures(name: str, size: tuple[int, int]) -> list[Luma]:
+    clip = islice(compressed(render(name, 0)), _SKIP + _TAKE)
+    return [luma if size == (1280, 720) else cv2.resize(luma, size, interpolation=cv2.INTER_LINEAR) for luma, _ in clip]
+
+
+def _median_ms(calls: Callable[[int], object], count: int) -> float:
+    """CPU milliseconds of one call, the median after the warm-up."""
+    spent = []
+    for index in range(count):
+        before = time.thread_time()
+        calls(index)
+        spent.append(time.thread_time() - before)
+    return float(np.median(spent[_SKIP:])) * 1000
+
+
+def cost(scenes: list[str]) -> list[dict[str, object]]:
+    """A row for each size, input and scene: ms of every detector and the gate's ratio to the running mean's."""
+    cv2.setNumThreads(1)
+    rows: list[dict[str, object]] = []
+    for size_name, size in SIZES.items():
+        for scene in scenes:
+            pictures = _pictures(SCENES[scene], size)
+            ms = {}
+            for name, make in DETECTORS.items():
+                detector = make()
+                ms[name] = _median_ms(lambda i, d=detector: d(pictures[i]), len(pictures))  # type: ignore[misc]
+            rows.append(_row(size_name, "pixels", scene, ms))
+            rows.append(_row(size_name, "JPEG", scene, _from_jpeg(pictures, scene)))
+    return rows
+
+
+def _from_jpeg(pictures: list[Luma], scene: str) -> dict[str, float]:
+    """The gate on a grey decode reduced by four, against a full colour decode and the running mean."""
+    encoded = [
+        cv2.imencode(".jpg", cv2.cvtColor(p, cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1] for p in pictures
+    ]
+    gate, mean = MotionGate(), DETECTORS["running mean"]()
+
+    def ours(index: int) -> None:
+        gate.detect(cv2.imdecode(encoded[index], cv2.IMREAD_REDUCED_GRAYSCALE_4), index * 0.1)
+
+    def theirs(index: int) -> None:
+        mean(cv2.cvtColor(cv2.imdecode(encoded[index], cv2.IMREAD_COLOR), cv2.COLOR_BGR2GRAY))
+
+    return {"gate": _median_ms(ours, len(encoded)), "running mean": _median_ms(theirs, len(encoded))}
+
+
+def _row(size: str, source: str, scene: str, ms: dict[str, float]) -> dict[str, object]:
+    return {
+        "size": size,
+        "from": source,
+        "scene": scene,
+        "ms": {name: round(value, 3) for name, value in ms.items()},
+        "ratio": round(ms["gate"] / ms["running mean"], 2),
+    }
