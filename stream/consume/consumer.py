@@ -84,6 +84,7 @@ class Consumer:
             listener=self._member,
             session_timeout_ms=round(self.limits.session_timeout_s * 1000),
             heartbeat_interval_ms=min(3000, round(self.limits.session_timeout_s * 1000 / 5)),
+            max_poll_interval_ms=round(self.limits.poll_interval_s * 1000),
             rebalance_timeout_ms=round(self.limits.rebalance_timeout_s * 1000),
             fetch_max_bytes=self.limits.fetch_bytes,
             fetch_max_wait_ms=round(self.limits.fetch_wait_s * 1000),

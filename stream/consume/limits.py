@@ -16,6 +16,7 @@ class Limits:
     fetch_wait_s: float = 0.05  # the embedded broker does not wake a waiting fetch
     session_timeout_s: float = 30.0  # a killed member's partitions come back after this
     rebalance_timeout_s: float = 30.0  # at least 5 s below the broker object's request_timeout_ms
+    poll_interval_s: float = 300.0  # the loop must fetch at least so often, whatever the models take
     drain_s: float = 20.0  # on revoke and on stop: how long to wait for what is in flight
     commit_interval_s: float = 0.5
     commit_timeout_s: float = 5.0

@@ -1,30 +1,26 @@
-"""The pump: fetches without ever being cancelled, watches offsets, parses, and keeps the bytes in flight bounded.
-
-aiokafka forgets what it had already taken from other partitions when `getmany` raises. So after every error each
-partition is sought back to the first offset that has not been seen.
-"""
+"""The pump: fetches without ever being cancelled, watches offsets, parses, and keeps the bytes in flight bounded."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, RecordTooLargeError
+from aiokafka.errors import KafkaError
 
 from stream import metrics
 from stream.consume import edges
 from stream.consume.careful import Careful
 from stream.consume.chunks import Chunks
 from stream.consume.duty import Duty
+from stream.consume.fetch import RETRY_S, Fetch, Fetched
 from stream.consume.member import Member
 from stream.consume.opening import Opening, report_absent
 from stream.consume.parts import Part
-from stream.consume.salvage import unreadable
 from stream.consume.tracker import Tracker
 from stream.errors import BadRecord
 from stream.types import Delivery, Event, Outcome, Record, Traffic
@@ -32,11 +28,7 @@ from stream.types import Delivery, Event, Outcome, Record, Traffic
 log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_POLL_MS = 100
-_RETRY_S = 0.5
 _SKIP_EVERY_S = 1.0
-
-Fetched = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
 
 class Pump:
@@ -61,6 +53,7 @@ class Pump:
         self._traffic = traffic
         self._bury = bury
         self._now = now
+        self._fetch = Fetch(member, self._dispatch, self._bury_unreadable)
         self._paused: set[TopicPartition] = set()
         self._old: set[Part] = set()  # parts whose records have become too old
         self._skipped_at = 0.0
@@ -76,7 +69,7 @@ class Pump:
             await self._open_new(consumer)
             await self._skip_old(consumer)
             await self._flow(consumer)
-            fetched = await self._fetch(consumer)
+            fetched = await self._fetch.next(consumer)
             self.turned_at = self._member.clock()
             if self.stopping.is_set():
                 return  # not seen by any tracker: delivered again
@@ -94,11 +87,11 @@ class Pump:
             await self._opening.open(consumer, new)
         except (KafkaError, TimeoutError) as error:
             log.warning("group %s: cannot read where its partitions stand: %r", self._member.group, error)
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RETRY_S)
             return
         # Written down before anything is tried: if this process dies now, the next owner knows.
         if not await self._member.commit(new):
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RETRY_S)
             return
         self._paused.clear()
         for part in new:
@@ -134,60 +127,7 @@ class Pump:
                 consumer.resume(part.tp)
                 self._paused.discard(part.tp)
 
-    # -- fetching
-
-    async def _fetch(self, consumer: AIOKafkaConsumer) -> Fetched:
-        try:
-            found: Fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._member.limits.chunk_records)
-            return found
-        except RecordTooLargeError as error:
-            log.error("group %s: a record is larger than a fetch and is passed over: %s", self._member.group, error)
-        except KafkaError as error:
-            log.warning("group %s: fetching failed: %r", self._member.group, error)
-            self._seek_back(consumer)
-            await asyncio.sleep(_RETRY_S)
-        except UnicodeDecodeError:
-            self._seek_back(consumer)
-            await self._fetch_singly(consumer)
-        return {}
-
-    async def _fetch_singly(self, consumer: AIOKafkaConsumer) -> None:
-        """A header name somewhere is not UTF-8: read record by record up to it, and bury that one."""
-        for part in self._member.open_parts():
-            for _ in range(self._member.limits.chunk_records + 1):
-                try:
-                    fetched = await consumer.getmany(part.tp, timeout_ms=5 * _POLL_MS, max_records=1)
-                except UnicodeDecodeError:
-                    self._seek_back(consumer)
-                    await self._pass_unreadable(consumer, part)
-                    return
-                except KafkaError:
-                    return
-                if not fetched or not part.current:
-                    break
-                self._dispatch(consumer, fetched)
-
-    async def _pass_unreadable(self, consumer: AIOKafkaConsumer, part: Part) -> None:
-        try:
-            async with asyncio.timeout(self._member.limits.commit_timeout_s):
-                record = await unreadable(consumer, part.tp, part.tracker.next_offset)
-        except (KafkaError, TimeoutError) as error:
-            log.warning("%s: an unreadable record could not be fetched again: %r", part.tp, error)
-            return
-        if record is None or not part.current:
-            return
-        part = self._follow(part, record.offset)
-        duty = Duty(part, record, self._bury, self._member.done)
-        self._member.take(duty)
-        consumer.seek(part.tp, record.offset + 1)
-        where = f"{record.topic}-{record.partition}@{record.offset}"
-        self._reject(duty, BadRecord(f"{where}: the name of a header is not UTF-8"))
-
-    def _seek_back(self, consumer: AIOKafkaConsumer) -> None:
-        for part in self._member.open_parts():
-            position = edges.position(consumer, part.tp)
-            if position is not None and position != part.tracker.next_offset:
-                consumer.seek(part.tp, part.tracker.next_offset)
+    # -- dispatching
 
     def _catch_up(self, consumer: AIOKafkaConsumer) -> None:
         """The log may go on without a record: control records, compaction. Only right after nothing was fetched."""
@@ -195,8 +135,6 @@ class Pump:
             position = edges.position(consumer, part.tp)
             if position is not None and position > part.tracker.next_offset:
                 report_absent(self._member.group, part, part.tracker.advance(position))
-
-    # -- dispatching
 
     def _dispatch(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> None:
         chunk: list[tuple[Duty, list[Delivery]]] = []
@@ -224,6 +162,12 @@ class Pump:
             self._member.parts[part.tp] = part
         report_absent(self._member.group, part, part.tracker.deliver(offset))
         return part
+
+    def _bury_unreadable(self, part: Part, record: Record) -> None:
+        duty = Duty(self._follow(part, record.offset), record, self._bury, self._member.done)
+        self._member.take(duty)
+        where = f"{record.topic}-{record.partition}@{record.offset}"
+        self._reject(duty, BadRecord(f"{where}: the name of a header is not UTF-8"))
 
     def _reject(self, duty: Duty, error: BaseException) -> None:
         duty.remaining = 1
