@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,41 +79,47 @@ class Florence2:
             BadModel: a file is missing, altered or of another architecture.
             Misconfigured: a provider, precision or layout that cannot be had.
         """
-        manifest = Manifest.read(folder)
-        config = manifest.json("config.json")
-        kind = str(config.get("model_type", "nothing"))
-        if kind not in _MODEL_TYPES:
-            raise BadModel(f"{folder} holds a {kind} model, not a Florence-2")
-        rules = replace(Rules.of(manifest.json("generation_config.json", optional=True), config), beams=beams or 1)
-        preprocess = Preprocess.of(manifest.json("preprocessor_config.json"))
-        files = _Files(manifest, provider, precision, threads, cuda_graph)
-        graphs = files.open(_chosen(layout, manifest, files.precision), preprocess, slots, rules.beams)
-        vocabulary = Vocabulary.load(manifest, rules.bos or 0, rules.eos, rules.pad)
-        processor = manifest.json("processor_config.json", optional=True)
-        said = processor.get("post_processor_config", {}).get("phrase_grounding", {}).get("banned_grounding_tokens")
-        positions = int(config.get("text_config", {}).get("max_position_embeddings", 1024))
-        model = cls(
-            graphs, rules, vocabulary, preprocess, manifest, precision=files.precision, positions=positions,
-            max_tokens=max_tokens, banned=said,
-        )  # fmt: skip
+
+        def loaded(captured: bool) -> Florence2:
+            files = _Files(Manifest.read(folder), provider, precision, threads, captured)
+            return cls._of(files, layout, slots, beams or 1, max_tokens)
+
+        model = loaded(cuda_graph)
         try:
             model.warm_up()
         except (DeviceFailed, BadModel):
             if not (cuda_graph and model.provider == CUDA):
                 raise
-            log.warning("%s cannot be captured as CUDA graphs: it runs without them, and slower", manifest.name)
-            return cls.load(
-                folder,
-                provider=provider,
-                precision=precision,
-                threads=threads,
-                layout=layout,
-                slots=slots,
-                beams=beams,
-                max_tokens=max_tokens,
-                cuda_graph=False,
-            )
+            log.warning("%s cannot be captured as CUDA graphs: it runs without them, and slower", folder.name)
+            model = loaded(False)
+            model.warm_up()
         return model
+
+    @classmethod
+    def _of(
+        cls, files: _Files, layout: str, slots: int | None, beams: int, max_tokens: Mapping[str, int] | None
+    ) -> Florence2:
+        manifest = files.manifest
+        config = manifest.json("config.json")
+        kind = str(config.get("model_type", "nothing"))
+        if kind not in _MODEL_TYPES:
+            raise BadModel(f"{manifest.folder} holds a {kind} model, not a Florence-2")
+        rules = replace(Rules.of(manifest.json("generation_config.json", optional=True), config), beams=beams)
+        preprocess = Preprocess.of(manifest.json("preprocessor_config.json"))
+        processor = manifest.json("processor_config.json", optional=True)
+        return cls(
+            files.open(layout, preprocess, slots, beams),
+            rules,
+            Vocabulary.load(manifest, rules.bos or 0, rules.eos, rules.pad),
+            preprocess,
+            manifest,
+            precision=files.precision,
+            positions=int(config.get("text_config", {}).get("max_position_embeddings", 1024)),
+            max_tokens=max_tokens,
+            banned=processor.get("post_processor_config", {})
+            .get("phrase_grounding", {})
+            .get("banned_grounding_tokens"),
+        )
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -193,46 +200,44 @@ class Florence2:
         return {token: self.answer(by_task[token], width, height) for token in tasks}
 
 
-def _chosen(layout: str, manifest: Manifest, precision: str) -> str:
-    if layout not in ("auto", "static", "published"):
-        raise Misconfigured(f"layout {layout!r} is not one of auto, static, published")
-    if layout != "auto":
-        return layout
-    return "static" if manifest.has("static_decoder", precision) else "published"
-
-
 class _Files:
     """Opens a folder's graphs, all alike."""
 
     def __init__(self, manifest: Manifest, provider: str, precision: str, threads: int, cuda_graph: bool) -> None:
-        self._manifest, self._provider, self._threads, self._cuda_graph = manifest, provider, threads, cuda_graph
-        self.precision = precision if precision != "auto" else self._best()
+        self.manifest, self._provider, self._threads, self._cuda_graph = manifest, provider, threads, cuda_graph
+        self._asked = precision
 
-    def _best(self) -> str:
-        """fp16 where CUDA works and there are such files. What works shows only once something is loaded."""
-        stem = next((s for s in ("static_vision", "vision_encoder") if self._manifest.has(s, "fp16")), None)
-        if stem is None or self._provider == "cpu":
-            return "fp32"
+    @cached_property
+    def precision(self) -> str:
+        """What was asked for; auto is fp16 where CUDA works and there are such files, which only loading one shows."""
+        stem = next((s for s in ("static_vision", "vision_encoder") if self.manifest.has(s, "fp16")), None)
+        if self._asked != "auto" or self._provider == "cpu" or stem is None:
+            return "fp32" if self._asked == "auto" else self._asked
         try:
-            probe = open_session(self._manifest.graph(stem, "fp16"), provider=self._provider)
+            probe = open_session(self.manifest.graph(stem, "fp16"), provider=self._provider)
         except Misconfigured:
             return "fp32"
         return "fp16" if probe.device == "cuda" else "fp32"
 
     def graph(self, stem: str) -> Graph:
         return open_session(
-            self._manifest.graph(stem, self.precision), provider=self._provider, precision=self.precision,
-            threads=self._threads, cuda_graph=self._cuda_graph and stem.startswith("static_"),
-        )  # fmt: skip
+            self.manifest.graph(stem, self.precision),
+            provider=self._provider,
+            precision=self.precision,
+            threads=self._threads,
+            cuda_graph=self._cuda_graph and stem.startswith("static_"),
+        )
 
     def open(self, layout: str, preprocess: Preprocess, slots: int | None, beams: int) -> Layout:
-        if layout == "static":
+        if layout not in ("auto", "static", "published"):
+            raise Misconfigured(f"layout {layout!r} is not one of auto, static, published")
+        if layout == "static" or (layout == "auto" and self.manifest.has("static_decoder", self.precision)):
             vision, encoder, decoder = (self.graph(f"static_{part}") for part in ("vision", "encoder", "decoder"))
             count = max(slots or _SLOTS[decoder.device], beams)
             reorder = self.graph("static_reorder") if beams > 1 and decoder.device == "cuda" else None
             return StaticLayout(vision, encoder, decoder, reorder, slots=count)
         vision, embed, encoder = (self.graph(stem) for stem in ("vision_encoder", "embed_tokens", "encoder_model"))
-        merged = self._manifest.has("decoder_model_merged", self.precision)
+        merged = self.manifest.has("decoder_model_merged", self.precision)
         decoder = self.graph("decoder_model_merged" if merged else "decoder_model")
         following = None if merged else self.graph("decoder_with_past_model")
         count = max(slots or _SLOTS[decoder.device], beams)

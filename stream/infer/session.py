@@ -180,7 +180,6 @@ def open_session(
     options.log_severity_level = 4  # what fails is raised, and what matters of the rest is said below in words
     # Idle threads that spin take a core from the decoders, and between two frames the models are idle most of the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graphs = cuda_graph and CUDA in wanted
     graph = _open(path, options, wanted, cuda_graph and CUDA in wanted)
     _check(graph, provider, precision)
     return graph

@@ -161,7 +161,7 @@ class CudaThatFails:
     def preload_dlls(self) -> None:
         self.preloaded += 1
 
-    def InferenceSession(self, path: str, options: Any, providers: list[Any]) -> Any:  # noqa: N802
+    def InferenceSession(self, path: str, options: Any, providers: list[Any]) -> Any:
         name, given = providers[0]
         self.asked.append((name, given["enable_cuda_graph"]))
         if given["enable_cuda_graph"] == "1":
