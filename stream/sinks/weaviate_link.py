@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -113,7 +113,13 @@ class Link:
         )
 
     def _ours(self, error: BaseException) -> SeestreamError:
-        message = " ".join(str(error).split())[:300]
+        causes = list(_causes(error))
+        message = " ".join(" ".join(str(cause) for cause in causes).split())[:400]
+        if "CERTIFICATE_VERIFY_FAILED" in message:
+            return Misconfigured(
+                f"the certificate of Weaviate at {self.shown} is not trusted:"
+                " name its authority's PEM file in the environment's SSL_CERT_FILE"
+            )
         if is_schema_gone(message):
             return SchemaGone(f"Weaviate at {self.shown} lost a collection: {message}")
         refused = isinstance(error, theirs.AuthenticationFailedError | theirs.InsufficientPermissionsError)
@@ -125,6 +131,13 @@ class Link:
         if isinstance(error, TimeoutError):
             return StoreUnavailable(f"Weaviate at {self.shown} did not answer within {self._timeout_s:g} s")
         return StoreUnavailable(f"Weaviate at {self.shown} (gRPC port {self._grpc_port}): {message}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it: the client's own messages often leave the reason out."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def is_schema_gone(message: str) -> bool:
