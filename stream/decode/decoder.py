@@ -39,8 +39,7 @@ class MediaDecoder:
     ) -> None:
         """`roots`: folders and URL prefixes below which file events may point; `blobs`: where frame events may.
 
-        `every_s` 0 yields every frame of a film (and none is forced past the gate but a cut); `cut_detector` makes a
-        detector for each film; `luma_height`: the luma picture's short side is at least that, if the source's is.
+        `every_s` 0 yields every frame of a film; `cut_detector` makes a detector for each film; `luma_height`: the luma picture's short side is at least that, if the source's is.
         """
         self._files = Places(roots)
         self._blobs = Places([blobs] if blobs is not None else [])
@@ -121,7 +120,7 @@ class MediaDecoder:
                     luma=still.luma,
                     pixels=still.pixels,
                     pts_s=still.pts_s,
-                    cut=still.cut or self._every_s > 0,  # every_s > 0: the file asked for this frame
+                    cut=still.cut,
                 )
 
     def _moment(self, event: FileEvent) -> datetime:

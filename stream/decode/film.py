@@ -165,10 +165,13 @@ class Film:
     def _frames(self, wanted: Wanted) -> Iterator[tuple[av.VideoFrame, float]]:
         """(frame, pts_s) within the span."""
         span, step_s = wanted.span, 1 / float(self._video.average_rate or 25)
-        progress = Progress(self._form, self.duration_s, at_s=span.start_s - step_s)
+        progress = Progress(self._form, self.duration_s, at_s=-math.inf if span.start_s > 0 else -step_s)
         count = 0
         for frame in self._decoded(progress):
-            progress.at_s = self._time_s(frame, progress.at_s + step_s)
+            # Interlaced films and joined recordings repeat times or jump back; the first frames of some have none.
+            next_s = progress.at_s + step_s if math.isfinite(progress.at_s) else span.start_s
+            time_s = self._time_s(frame, -math.inf)
+            progress.at_s = time_s if time_s > progress.at_s else next_s
             if span.end_s is not None and progress.at_s >= span.end_s:
                 break
             if progress.at_s >= span.start_s:
@@ -181,7 +184,7 @@ class Film:
     def _time_s(self, frame: av.VideoFrame, guess_s: float) -> float:
         """`frame.time` is not used: frames that were flushed out at the end have another time base there."""
         if frame.pts is None or self._video.time_base is None:
-            return guess_s  # the first frames of some streams have no time
+            return guess_s
         return max(0.0, float(frame.pts * self._video.time_base) - self._start_s)
 
     def _decoded(self, progress: Progress) -> Iterator[av.VideoFrame]:
