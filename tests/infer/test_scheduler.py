@@ -229,9 +229,11 @@ async def test_a_frame_that_cannot_be_asked_about_is_refused_alone(model: Floren
 async def test_a_caller_that_gives_up_frees_its_place(model: Florence2, layout: ScriptedLayout) -> None:
     layout.hang.clear()
     async with MicroBatcher(model, None, max_images=1, max_bytes=4000) as batcher, asyncio.timeout(30):
-        first, second = (asyncio.create_task(batcher.submit(grey_frame(grey), CAPTION)) for grey in (1, 2))
+        first = asyncio.create_task(batcher.submit(grey_frame(1), CAPTION))
         while batcher._device.running() is None:
             await asyncio.sleep(0)
+        second = asyncio.create_task(batcher.submit(grey_frame(2), CAPTION))
+        await asyncio.sleep(0)
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
