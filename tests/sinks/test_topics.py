@@ -1,19 +1,20 @@
-"""The Kafka sinks, on a real broker and on librdkafka's in-process one that the embedded default is made of."""
+"""The Kafka sinks, the same over the embedded broker and a real one."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiokafka
-import confluent_kafka
 import pytest
 from faststream.kafka import KafkaBroker
 
 from stream import wire
+from stream.app.embedded import EmbeddedBroker
 from stream.errors import BrokerUnavailable, Misconfigured
 from stream.sinks import Blobs, EventPublisher, ObservationTopic
 from stream.sinks.topics import INLINE_BYTES
@@ -25,14 +26,13 @@ JPEG = b"\xff\xd8\xff\xe0 picture"
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
-def bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
+async def bootstrap(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     if request.param == "kafka":
         server: Kafka = request.getfixturevalue("kafka")
         yield server.bootstrap
         return
-    cluster = confluent_kafka.Producer({"bootstrap.servers": "x", "test.mock.num.brokers": 1, "log_level": 0})
-    (broker,) = cluster.list_topics(timeout=10).brokers.values()
-    yield f"{broker.host}:{broker.port}"
+    async with EmbeddedBroker(tmp_path / "broker", {}, journal=False) as embedded:
+        yield embedded.bootstrap
 
 
 @pytest.fixture
@@ -199,11 +199,11 @@ def murmur2(data: bytes) -> int:
     return (h ^ h >> 15) & 0x7FFFFFFF
 
 
-async def test_nobody_at_the_brokers_address() -> None:
-    cluster = confluent_kafka.Producer({"bootstrap.servers": "x", "test.mock.num.brokers": 1, "log_level": 0})
-    (address,) = cluster.list_topics(timeout=10).brokers.values()
-    async with connected(f"{address.host}:{address.port}") as broker:
-        del cluster
+async def test_a_broker_that_went_away(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        embedded = await stack.enter_async_context(EmbeddedBroker(tmp_path, {}, journal=False))
+        broker = await stack.enter_async_context(connected(embedded.bootstrap))
+        await embedded.__aexit__(None, None, None)
         sink = ObservationTopic(broker, topic(), topic(), timeout_s=0.3)
         with pytest.raises(BrokerUnavailable):
             await sink.write([observation()], [])
