@@ -39,7 +39,8 @@ class MediaDecoder:
     ) -> None:
         """`roots`: folders and URL prefixes below which file events may point; `blobs`: where frame events may.
 
-        `every_s` 0 yields every frame of a film; `cut_detector` makes a detector for each film; `luma_height`: the luma picture's short side is at least that, if the source's is.
+        `every_s` 0 yields every frame of a film; `cut_detector` makes a detector for each film; `luma_height`: the luma
+        picture's short side is at least that, if the source's is.
         """
         self._files = Places(roots)
         self._blobs = Places([blobs] if blobs is not None else [])
