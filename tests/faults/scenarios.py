@@ -1,0 +1,298 @@
+"""The faults: each does its worst to a stage with load on it, and waits until the workers have recovered."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import psutil
+
+from tests.faults import poison
+from tests.faults.proxy import Proxy
+from tests.faults.stage import Stage
+
+
+@dataclass
+class Run:
+    """What a fault is given, and what it found beside the oracle's verdict."""
+
+    stage: Stage
+    records: int
+    quick: bool  # the selection in the test suite: the same faults for a shorter time
+    broker_proxy: Proxy | None = None
+    store_proxies: tuple[Proxy, ...] = ()
+    in_store: set[str] | None = None  # events that the store must hold; None: all
+    absent_may: int = 0  # events that the log may have lost
+    problems: list[str] = field(default_factory=list)
+    table: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def limit_s(self) -> float:
+        return 180 + self.records / 20
+
+    def expect(self, held: bool, what: str) -> None:
+        if not held:
+            self.problems.append(what)
+
+
+async def sigkill(run: Run) -> None:
+    """SIGKILL by itself at fail points: after inference, output, store and dead-letter acknowledgements."""
+    stage = run.stage
+    kills = 4 if run.quick else 20
+    bad = [lambda out: out._replace(value=b"{")] * max(8, run.records // 100)
+    await stage.produce(run.records, frames=0.3, bad=bad)
+    step = max(3, run.records // (kills * 8))
+    counts = {"inference": step, "output": max(2, step // 4), "store": max(2, step // 4), "dead": 1}
+    stage.workers.plans = [
+        ("--die", f"{point}:{counts[point]}")
+        for _ in range(kills // 4)
+        for point in ("inference", "output", "store", "dead")
+    ]
+    stage.workers.start()
+
+    async def killed() -> bool:
+        return stage.workers.ended.count(-signal.SIGKILL) >= kills
+
+    await stage.wait(killed, run.limit_s, f"{kills} kills at fail points")
+    stage.kills = kills
+    await stage.finished(run.limit_s)
+
+
+async def sigstop(run: Run) -> None:
+    """Frozen past its session timeout, then thawed: the zombie cannot commit."""
+    stage = run.stage
+    stage.workers.arguments = ("--model-ms", "20")
+    stage.workers.start(2)
+    await stage.produce(run.records, frames=0.3)
+    await stage.wait(lambda: _moved(stage), 60, "first commits")
+    for _ in range(1 if run.quick else 3):
+        zombie = stage.workers.running[0]
+        zombie.send_signal(signal.SIGSTOP)
+        await stage.pause(12)
+        zombie.send_signal(signal.SIGCONT)
+        stage.kills += 1
+        await stage.pause(3)
+        stage.workers.running.append(stage.workers.running.pop(0))
+    await stage.finished(run.limit_s)
+
+
+async def _moved(stage: Stage) -> bool:
+    return sum((await stage.committed()).values()) > 0
+
+
+async def scale(run: Run) -> None:
+    """From 1 to 4 workers and back under load."""
+    stage = run.stage
+    stage.workers.arguments = ("--model-ms", "30")
+    stage.workers.start()
+    await stage.produce(run.records, frames=0.3)
+    for change in (1, 1, 1, -1, -1, -1):
+        if change > 0:
+            stage.workers.start()
+        else:
+            codes = await stage.workers.stop([stage.workers.running[0]])
+            run.expect(codes == [0], f"a worker that was scaled in ended with {codes}")
+            stage.kills += 1
+        await stage.pause(4 if run.quick else 10)
+    await stage.finished(run.limit_s)
+
+
+async def broker(run: Run) -> None:
+    """The broker killed and restarted, and frozen."""
+    stage = run.stage
+    stage.workers.arguments = ("--model-ms", "20")
+    stage.workers.start(2)
+    await stage.produce(run.records // 2, frames=0.3)
+    await stage.wait(lambda: _moved(stage), 60, "first commits")
+    await asyncio.to_thread(stage.kafka.restart)
+    stage.kills += 1
+    await stage.produce(run.records // 4, frames=0.3)
+    await stage.pause(5)
+    stage.kafka.freeze()
+    await stage.pause(15 if run.quick else 90)
+    stage.kafka.thaw()
+    stage.kills += 1
+    await stage.produce(run.records - run.records // 2 - run.records // 4, frames=0.3)
+    await stage.finished(run.limit_s)
+
+
+async def network(run: Run) -> None:
+    """Latency, half-open connections and resets, towards broker and store."""
+    stage = run.stage
+    proxies = [proxy for proxy in (run.broker_proxy, *run.store_proxies) if proxy]
+    stage.workers.arguments = ("--model-ms", "10")
+    stage.workers.start(2)
+    stage.spawn(stage.produce(run.records, frames=0.3, per_s=run.records / (20 if run.quick else 60)))
+    await stage.wait(lambda: _moved(stage), 60, "first commits")
+    for proxy in proxies:
+        proxy.delay_s = 0.05
+    await stage.pause(5 if run.quick else 20)
+    for proxy in proxies:
+        proxy.delay_s = 0.0
+    for proxy in proxies:
+        for _ in range(2 if run.quick else 5):
+            proxy.reset()
+            await stage.pause(2)
+    for proxy in proxies:
+        proxy.silence()
+        await stage.pause(6 if run.quick else 20)
+        proxy.reset()
+        proxy.speak()
+        stage.kills += 1
+    await stage.wait(lambda: len(stage.sources) >= run.records and not _pending(stage), 120, "everything produced")
+    await stage.finished(run.limit_s)
+
+
+def _pending(stage: Stage) -> bool:
+    return any(not task.done() for task in stage._background)
+
+
+async def store(run: Run) -> None:
+    """The store killed for a while, restarted with its data; then restarted empty."""
+    stage = run.stage
+    assert stage.weaviate is not None
+    stage.workers.start(2)
+    stage.workers.arguments = ("--model-ms", "10")
+    await stage.produce(run.records // 2, frames=0.3)
+    await stage.wait(lambda: _moved(stage), 60, "first commits")
+    stage.weaviate.kill()
+    await stage.pause(8 if run.quick else 120)
+    await asyncio.to_thread(stage.weaviate.restart)
+    await stage.finished(run.limit_s)
+    before = set(stage.sources)
+    from tests.faults.oracle import judge
+
+    verdict = await judge(stage)
+    run.problems += verdict.problems
+    await asyncio.to_thread(lambda: stage.weaviate.restart(empty=True))  # type: ignore[union-attr]
+    await stage.produce(run.records - run.records // 2, frames=0.3)
+    await stage.finished(run.limit_s)
+    run.in_store = set(stage.sources) - before
+
+
+async def slow(run: Run) -> None:
+    """A model call slower than the poll interval: nobody is evicted."""
+    stage = run.stage
+    stage.workers.arguments = ("--poll-s", "5", "--slow-at", "20", "--slow-s", "20")
+    stage.workers.start()
+    await stage.produce(min(run.records, 500), frames=0.3)
+    await stage.finished(run.limit_s)
+    from tests.faults.oracle import generations
+
+    found = await generations(stage)
+    run.expect(max(found) == min(found), f"the group was rebalanced: generations {sorted(found)}")
+    run.expect(not stage.workers.ended, f"workers ended: {stage.workers.ended}")
+
+
+async def sigterm(run: Run) -> None:
+    """SIGTERM under load drains and exits with 0; a second one ends at once. Both lose nothing."""
+    stage = run.stage
+    stage.workers.arguments = ("--model-ms", "20")
+    stage.workers.start()
+    await stage.produce(run.records, frames=0.3)
+    for number in range(2 if run.quick else 6):
+        await stage.pause(5)
+        [process] = stage.workers.running
+        if number % 2:
+            stage.workers.restart = False
+            process.terminate()
+            process.terminate()
+            await asyncio.to_thread(process.wait, 10)
+            run.expect(process.returncode in (143, -15, 0), f"a second SIGTERM ended with {process.returncode}")
+            stage.workers.running.remove(process)
+            stage.workers.restart = True
+            stage.kills += 1
+        else:
+            codes = await stage.workers.stop([process])
+            run.expect(codes == [0], f"SIGTERM under load ended with {codes}")
+        stage.workers.start()
+    await stage.finished(run.limit_s)
+
+
+async def poisoned(run: Run) -> None:
+    """Records that cannot be processed, among good ones: one dead letter each, their neighbours pass, once each."""
+    stage = run.stage
+    corpus = poison.corpus(stage.folder / "in")
+    run.expect(len(corpus) >= 60, f"the corpus has {len(corpus)} records")
+    await stage.produce(max(run.records, 4 * len(corpus)), bad=corpus)
+    stage.workers.start()
+    await stage.finished(run.limit_s)
+    run.expect(not stage.workers.ended, f"workers ended: {stage.workers.ended}")
+
+
+async def device(run: Run) -> None:
+    """The device out of memory, and a call that never returns: the process ends as unhealthy, its successor goes on."""
+    stage = run.stage
+    stage.workers.arguments = ("--stall-s", "10")
+    stage.workers.plans = [("--break-at", "30"), ("--hang-at", "40")]
+    stage.workers.start()
+    await stage.produce(run.records, frames=0.3)
+    await stage.wait(lambda: len(stage.workers.ended) >= 2, 120, "two unhealthy ends")
+    run.expect(all(code == 1 for code in stage.workers.ended), f"exit codes {stage.workers.ended}")
+    stage.kills = len(stage.workers.ended)
+    await stage.finished(run.limit_s)
+
+
+async def retention(run: Run) -> None:
+    """The log is truncated under the consumer: counted as absent, never silent."""
+    stage = run.stage
+    stage.workers.arguments = ("--model-ms", "5")
+    stage.workers.start()
+    await stage.produce(run.records // 2, frames=0.3)
+    await stage.finished(run.limit_s)
+    await stage.workers.stop()
+    await stage.produce(run.records - run.records // 2, frames=0.3)
+    committed, ends = await stage.committed(), await stage.ends()
+    for (topic, partition), end in ends.items():
+        begin = committed.get((topic, partition), 0)
+        before = begin + (end - begin) // 2
+        if before > begin:
+            await asyncio.to_thread(stage.kafka.truncate, topic, partition, before)
+            run.absent_may += before - begin
+    stage.workers.start()
+    await stage.finished(run.limit_s)
+
+
+async def soak(run: Run) -> None:
+    """Half an hour of load: memory, tasks and descriptors stay where they were."""
+    stage = run.stage
+    seconds = 60.0 if run.quick else 1800.0
+    stage.workers.start()
+    feed = stage.spawn(stage.produce(int(seconds * 40), frames=0.5, per_s=40))
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    while not feed.done():
+        await stage.pause(min(30.0, seconds / 6))
+        process = psutil.Process(stage.workers.running[0].pid)
+        run.table.append(
+            {
+                "minute": round((loop.time() - start) / 60, 1),
+                "rss_mb": round(process.memory_info().rss / 1e6, 1),
+                "descriptors": process.num_fds(),
+                "threads": process.num_threads(),
+            }
+        )
+    await stage.finished(run.limit_s)
+    if not run.quick:
+        warm, last = run.table[len(run.table) // 6], run.table[-1]
+        run.expect(last["rss_mb"] <= 1.02 * warm["rss_mb"], f"memory grew: {warm} to {last}")
+        run.expect(last["descriptors"] <= warm["descriptors"] + 5, f"descriptors grew: {warm} to {last}")
+
+
+FAULTS: dict[str, Callable[[Run], Awaitable[None]]] = {
+    "sigkill": sigkill,
+    "sigstop": sigstop,
+    "scale": scale,
+    "broker": broker,
+    "network": network,
+    "store": store,
+    "slow": slow,
+    "sigterm": sigterm,
+    "poison": poisoned,
+    "device": device,
+    "retention": retention,
+    "soak": soak,
+}
+RECORDS = {"sigkill": 10_000, "slow": 500, "poison": 1_000, "device": 2_000}

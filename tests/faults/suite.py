@@ -1,0 +1,111 @@
+"""Runs one fault: services, stage, fault, oracle, and the line that says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from tests.faults.oracle import judge, prefix_holds
+from tests.faults.proxy import Proxy
+from tests.faults.scenarios import FAULTS, RECORDS, Run
+from tests.faults.stage import Stage, Unfinished
+from tests.services.kafka import Kafka
+from tests.services.process import free_ports
+from tests.services.weaviate import Weaviate
+
+OWN_KAFKA = {"broker", "network"}  # they are hard on the broker: it is not shared
+OWN_WEAVIATE = {"store", "network"}
+
+
+@dataclasses.dataclass
+class Result:
+    """One line of JSON, and the reasons where it failed."""
+
+    fault: str
+    records: int
+    kills: int
+    lost: int
+    duplicates: int
+    ledger_balances: bool
+    seconds: float
+    problems: list[str]
+    table: list[dict[str, float]]
+
+    @property
+    def passed(self) -> bool:
+        return not self.lost and self.ledger_balances and not self.problems
+
+    def line(self) -> str:
+        told: dict[str, Any] = dataclasses.asdict(self)
+        for name in ("problems", "table"):
+            if not told[name]:
+                del told[name]
+        return json.dumps(told)
+
+
+async def run_fault(
+    name: str, records: int | None, seed: int, *, quick: bool = False, kafka: Kafka | None = None,
+    weaviate: Weaviate | None = None,
+) -> Result:  # fmt: skip
+    """Run one fault on services of its own, or on those given where the fault leaves them alone."""
+    records = records or RECORDS.get(name, 4_000)
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"faults-{name}-")))
+        run = await _open(name, records, seed, quick, folder, kafka, weaviate, stack)
+        stage = run.stage
+        try:
+            await FAULTS[name](run)
+            if len(beyond := await prefix_holds(stage)) > run.absent_may:
+                run.problems.append(f"committed beyond what was verified: {beyond[:5]}")
+        except Unfinished as error:
+            run.problems.append(str(error))
+        codes = await stage.workers.stop()
+        if any(codes):
+            run.problems.append(f"workers ended with {codes}")
+        verdict = await judge(stage, in_store=run.in_store, absent_may=run.absent_may)
+        if name == "retention" and verdict.absent != run.absent_may:
+            run.problems.append(f"{run.absent_may} truncated, but the ledger has {verdict.absent} as absent")
+        seconds = round(time.monotonic() - started, 1)
+        return Result(
+            name, len(stage.sources), stage.kills, verdict.lost, verdict.duplicates, verdict.ledger_balances, seconds,
+            run.problems + verdict.problems, run.table,
+        )  # fmt: skip
+
+
+async def _open(
+    name: str, records: int, seed: int, quick: bool, folder: Path, kafka: Kafka | None, weaviate: Weaviate | None,
+    stack: AsyncExitStack,
+) -> Run:  # fmt: skip
+    broker_proxy, store_proxies, ports = None, (), None
+    if kafka is None or name in OWN_KAFKA:
+        settings = {}
+        if name == "network":
+            [front] = free_ports(1)
+            settings["advertised.listeners"] = f"PLAINTEXT://127.0.0.1:{front}"
+        kafka = Kafka(settings)
+        if name == "network":
+            # Before the broker starts: it and its clients find each other by the advertised address.
+            broker_proxy = await stack.enter_async_context(Proxy(front, kafka.port))
+        await asyncio.to_thread(kafka.start)
+        stack.callback(kafka.close)
+    if weaviate is None or name in OWN_WEAVIATE:
+        weaviate = Weaviate()
+        await asyncio.to_thread(weaviate.start)
+        stack.callback(weaviate.close)
+    if name == "network":
+        ports = tuple(free_ports(2))
+        store_proxies = (
+            await stack.enter_async_context(Proxy(ports[0], weaviate.port)),
+            await stack.enter_async_context(Proxy(ports[1], weaviate.grpc_port)),
+        )
+    stage = Stage(folder, seed, kafka, weaviate, ports)
+    await stage.open()
+    stack.push_async_callback(stage.close)
+    return Run(stage, records, quick, broker_proxy, store_proxies)
