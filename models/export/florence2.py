@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import onnx
@@ -20,6 +21,15 @@ BATCH, TEXT = 2, 5
 
 Named = tuple[str, onnx.ModelProto]
 Change = Callable[[onnx.ModelProto], onnx.ModelProto]
+Variants = Mapping[str, Change]
+"""File suffix to what is done to each traced graph: one trace, which is slow, serves all."""
+
+
+def unchanged(graph: onnx.ModelProto) -> onnx.ModelProto:
+    return graph
+
+
+PLAIN: Variants = {"": unchanged}
 
 
 class _Sizes:

@@ -108,7 +108,7 @@ class Board:
                 f"{self.count(outcome)} {outcome}" for outcome in Outcome if self.count(outcome) or outcome != "dead"
             ),
             f"{self.observations} observations, {self.captioned} captions written; objects seen: {seen}",
-            f"{len(self.alerts)} alerts" + "".join(f"\n  {alert.message}" for alert in self.alerts[-5:]),
+            f"{len(self.alerts)} alerts" + "".join(f"\n  {alert.rule}: {alert.message}" for alert in self.alerts[-5:]),
         ]
         return [*lines, DEMO_NOTICE] if self.demo else lines
 

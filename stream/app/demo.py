@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RULES: list[dict[str, Any]] = [
     {"name": "person at the house", "label": "person", "cool_down_s": 20},
 ]
+UPLOADS = "demo-uploads"
 DRAIN_S = 2.0
 """Ctrl-C ends within 3 s: what is not done by then is left unsettled, as after a crash."""
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise errors.Misconfigured(f"--video {args.video}: no such file")
     common.set_up_logging("WARNING" if not os.environ.get("SEESTREAM_LOG") else "INFO")
     settings = _settings(args)
-    common.data_folder(settings)
+    (common.data_folder(settings) / UPLOADS).mkdir(exist_ok=True)
     asyncio.run(_demo(args, settings))
     return 0
 
@@ -54,7 +55,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
     settings = common.settings_of(args)
     changes: dict[str, Any] = {}
-    uploads = settings.data_dir / "demo-uploads"
+    uploads = settings.data_dir / UPLOADS
     changes["folders"] = (*settings.folders, FolderSettings(path=uploads, source="uploads"))
     footage = args.camera or (str(Path(args.video).expanduser()) if args.video else None)
     if footage:
@@ -91,7 +92,7 @@ async def _demo(args: argparse.Namespace, settings: Settings) -> None:
         stop_on_signals(worker.stop, lambda: os._exit(130))
         if not (args.video or args.camera):
             worker.jobs.append(partial(_film_the_drawn_scene, worker, args.seed))
-            worker.jobs.append(partial(_fill_the_folder, settings.data_dir / "demo-uploads", args.seed))
+            worker.jobs.append(partial(_fill_the_folder, settings.data_dir / UPLOADS, args.seed))
         if args.seconds:
             worker.jobs.append(partial(_stop_after, worker, args.seconds))
         running = asyncio.create_task(worker.run())
@@ -140,7 +141,6 @@ async def _fill_the_folder(folder: Path, seed: int) -> None:
     """Puts pictures and a short film into the watched folder, as a person would."""
     from stream.app.samples import write_film, write_picture
 
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     await asyncio.sleep(3)
     for number in range(3):
         await asyncio.to_thread(write_picture, folder / f"picture-{seed}-{number}.jpg", seed * 100 + number)

@@ -25,6 +25,7 @@ class Clutter:
         self._size = np.zeros(_GRID)
         self._smooth = self._count
         self._any = False
+        self._raining = False  # whether there is anything to forget
 
     @property
     def falling(self) -> bool:
@@ -41,6 +42,8 @@ class Clutter:
 
     def learn(self, small: list[tuple[int, Rect]], movers: list[Rect]) -> None:
         """Count the small blobs of a frame that are not known to move like an object."""
+        if not small and not self._raining:
+            return
         self._count *= 0.95
         if small:
             moving = set(movers)
@@ -50,7 +53,9 @@ class Clutter:
                 cell = ((rect[1] + rect[3]) // 2 // self._cell[0], (rect[0] + rect[2]) // 2 // self._cell[1])
                 self._count[cell] += 0.05
                 self._size[cell] = max(self._size[cell] * 0.98, min(pixels, 60))
-        self._any = bool(self._count.max() > 0.2 * self._limit)
+        most = float(self._count.max())
+        self._raining = most > 0.01
+        self._any = most > 0.2 * self._limit
         if self._any:
             self._smooth = cv2.blur(self._count, (3, 3))
             self._any = bool(self._smooth.max() > self._limit)
@@ -70,6 +75,8 @@ class Activity:
         self._peak: Plane = np.zeros(shape, np.uint8)
         self.limit: Field = np.zeros(shape, np.float32)  # the threshold that foliage asks for
         self._movers: list[Rect] = []
+        self._risen = False  # whether any limit is above 0
+        self._fresh = True  # nothing of the frame before is known
 
     def update(
         self, weak: Plane, difference: Plane, keep: Plane | None, movers: list[Rect], shaky: Plane | None, step_s: float
@@ -78,6 +85,9 @@ class Activity:
 
         Only pixels in `shaky` blocks, where motion goes to and fro, can be foliage.
         """
+        if shaky is None:
+            self._forget()
+            return
         longest = min(60, max(2, round(self._tuning.toggle_s / step_s)))
         ended = cv2.bitwise_and(self._was, cv2.bitwise_not(weak))
         toggled = cv2.bitwise_and(ended, cv2.compare(self._dwell, longest, cv2.CMP_LE))
@@ -85,12 +95,8 @@ class Activity:
         short = cv2.bitwise_and(difference, cv2.compare(self._dwell, longest, cv2.CMP_LE))
         if keep is not None:
             toggled = cv2.max(toggled, cv2.min(keep, 20))
-        if shaky is None:
-            toggled[:] = 0
-            short[:] = 0
-        else:
-            toggled, short = cv2.bitwise_and(toggled, shaky), cv2.bitwise_and(short, shaky)
-        for x1, y1, x2, y2 in movers + self._movers if shaky is not None else ():
+        toggled, short = cv2.bitwise_and(toggled, shaky), cv2.bitwise_and(short, shaky)
+        for x1, y1, x2, y2 in movers + self._movers:
             part = (slice(max(0, y1 - 2), y2 + 2), slice(max(0, x1 - 2), x2 + 2))
             toggled[part] = 0
             short[part] = 0
@@ -98,16 +104,23 @@ class Activity:
         cv2.max(self._peak, short, dst=self._peak)
         self._was = weak
         self._movers = movers
+        self._fresh = False
 
-    def calm(self, step_s: float) -> None:
+    def calm(self) -> None:
         """A frame without any difference."""
-        if self._movers or self._was.any():
+        self._forget()
+
+    def _forget(self) -> None:
+        if not self._fresh:
             self._was = np.zeros_like(self._was)
             self._dwell[:] = 0
             self._movers = []
+            self._fresh = True
 
     def fold(self, threshold: float) -> None:
         """Raise the limit where pixels toggle, lower it slowly where they have stopped."""
+        if self._fresh and not self._risen:
+            return
         tall = self._peak.astype(np.float32)
         lasting = cv2.bitwise_and(
             cv2.compare(tall, self.limit * np.float32(0.6), cv2.CMP_GT), cv2.compare(self.limit, threshold, cv2.CMP_GT)
@@ -119,8 +132,15 @@ class Activity:
             rise = cv2.max(tall * np.float32(1.15) + np.float32(3) - self.limit, 0.0)
             self.limit += cv2.bitwise_and(rise, rise, mask=hot) * np.float32(0.6)
         self._peak[:] = 0
+        self._risen = bool(self.limit.max() > 0)
 
     def raise_to(self, part: tuple[slice, slice]) -> None:
         """Something in this part trembles without ever moving on."""
         tall = self._peak[part].astype(np.float32) * np.float32(1.15) + np.float32(3)
         self.limit[part] = np.maximum(self.limit[part], tall)
+        self._risen = True
+
+    def resume(self, limit: Plane) -> None:
+        """Take over what another detector learnt."""
+        self.limit = limit.astype(np.float32)
+        self._risen = bool(self.limit.max() > 0)

@@ -80,7 +80,7 @@ class Detector:
         self.luma_shape, self.step_s, self.frames = luma_shape, step_s, frames
         self._resumed = True
         self._begin(seen)
-        self.activity.limit = limit.astype(np.float32)
+        self.activity.resume(limit)
         self.back.sigma = sigma
         self.back.rebuild(self.activity.limit)
 
@@ -163,7 +163,7 @@ class Detector:
         if learns:
             self._finder.none()
             self._clutter.learn([], [])
-            self.activity.calm(self.step_s)
+            self.activity.calm()
             self._tracks.update([], self.frames, self._at_s)
             self.back.learn(picture, self._weight(), None)
             self._memory.update(picture, None, self.back, self._at_s)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream.gate.picture import Plane
 
 _GRID = (20, 12)  # blocks across, down
-_EVERY_S = 0.1
+_EVERY_S = 0.2
 _MEMORY_S = 2.0
 _SHAKY = 0.4  # share of the motion that goes on, below which a block only trembles
 _FAINT = 6.0  # flow (levels^2) below this says nothing

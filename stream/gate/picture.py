@@ -15,28 +15,30 @@ Plane = NDArray[np.uint8]
 class Reducer:
     """Halves a luma picture until it is small and smooths it, in buffers of its own.
 
-    Halving by the mean of 2 x 2 pixels is the one reduction that OpenCV has a fast path for: 0.04 ms at 720p where a
-    direct reduction by four takes 0.3 ms (facts in docs/gate.md).
+    A reduction by four takes the mean of the middle 2 x 2 of each 4 x 4 pixels in one pass (bilinear interpolation does
+    just that): half of the rows are never read, which counts because a new picture is not in the cache. 0.06 ms at 720p,
+    against 0.14 for the mean of all pixels.
     """
 
     def __init__(self, pixels: int) -> None:
         self._pixels = pixels
-        self._halves: dict[tuple[int, int], Plane] = {}
+        self._buffers: dict[tuple[int, int], Plane] = {}
 
     def __call__(self, luma: Plane) -> Plane:
         """A new (rows, columns) uint8 picture of at most `pixels`; (1, 1) stays."""
         picture = luma if luma.flags.c_contiguous else np.ascontiguousarray(luma)
         while picture.size > self._pixels and min(picture.shape) >= 2:
-            height, width = picture.shape[0] // 2, picture.shape[1] // 2
-            buffer = self._halves.get((height, width))
+            by = 4 if picture.size > 4 * self._pixels and min(picture.shape) >= 4 else 2
+            height, width = picture.shape[0] // by, picture.shape[1] // by
+            buffer = self._buffers.get((height, width))
             if buffer is None:
-                buffer = self._halves[height, width] = np.empty((height, width), np.uint8)
-            picture = cv2.resize(picture, (width, height), dst=buffer, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        return cv2.blur(picture, (3, 3))  # type: ignore[return-value]
+                buffer = self._buffers[height, width] = np.empty((height, width), np.uint8)
+            picture = cv2.resize(picture, (width, height), dst=buffer, interpolation=cv2.INTER_LINEAR)
+        return cv2.blur(picture, (3, 3))
 
     def forget(self) -> None:
         """Free the buffers: the next picture has another size."""
-        self._halves.clear()
+        self._buffers.clear()
 
 
 class Places:

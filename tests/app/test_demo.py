@@ -111,7 +111,7 @@ def test_other_terminals_find_broker_and_store_and_ctrl_c_ends_it_quickly(tmp_pa
         read = subprocess.run([*kcat, "-e", "-q"], capture_output=True, text=True, timeout=30, check=True).stdout
         seen_by_kcat = {json.loads(line)["id"] for line in read.splitlines()}
         found = seestream(tmp_path, "search", "a red car", "--json")
-        followed = seestream(tmp_path, "tail", "detections", "--json", "--since", "1h", "--limit", "3")
+        followed = seestream(tmp_path, "tail", "detections", "--json", "--since", "start", "--once")
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
@@ -119,7 +119,7 @@ def test_other_terminals_find_broker_and_store_and_ctrl_c_ends_it_quickly(tmp_pa
     assert {line["id"] for line in lines} <= seen_by_kcat
     best = [json.loads(line)["observation"] for line in found.stdout.splitlines()[:3]]
     assert any(one["label"] == "car" for one in best[0]["objects"]), found.stderr
-    assert len(followed.stdout.splitlines()) == 3, followed.stderr
+    assert len(followed.stdout.splitlines()) >= 12, followed.stderr
     assert process.returncode == 0 and "processed" in errors and "Demo models" in errors
     assert "Traceback" not in errors
     assert took_s < 10, "the promise is 3 s on an idle machine"

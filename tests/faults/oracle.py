@@ -45,6 +45,8 @@ async def judge(stage: Stage, *, in_store: set[str] | None = None, absent_may: i
         verdict.problems.append(f"good records among the dead letters: {sorted(map(str, wrong))[:3]}")
     if missing := stage.bad - set(letters):
         verdict.problems.append(f"bad records without a dead letter: {sorted(missing)[:3]}")
+    if not stage.kills and (twice := {name for name, count in letters.items() if count > 1}):
+        verdict.problems.append(f"several dead letters of one record: {sorted(map(str, twice))[:3]}")
     entries = await _ledger(stage)
     await _judge_ledger(stage, entries, verdict)
     shed = _shed(stage, entries)

@@ -96,7 +96,7 @@ def test_finds_pictures_by_words(measured: Evaluation) -> None:
 
 
 def test_same_figures_for_the_same_seed() -> None:
-    first, second = (evaluate(bundled(), seed=5000, scenes=4).figures() for _ in range(2))
+    first, second = (evaluate(bundled(), seed=5000, scenes=24).figures() for _ in range(2))
     assert first == second
 
 
