@@ -58,14 +58,12 @@ def write_florence2(
     _write_settings(folder, model, processor, getattr(model, "generation_config", None))
     images = processor.image_processor
     side = int(images.size["height"])
-    for kind in precisions:
-        weights = precision.half(model) if kind == "fp16" else model
-        change = precision.int8 if kind == "int8" else _unchanged
+    mean, std = list(images.image_mean), list(images.image_std)
+    for weights, variants in precision.plan(model, precisions):
         if "published" in layouts:
-            _save_all(florence2.published(weights, side, change), folder, kind, say)
+            _save_all(florence2.published(weights, side, variants), folder, say)
         if "static" in layouts:
-            mean, std = list(images.image_mean), list(images.image_std)
-            _save_all(florence2.static_cache(weights, side, mean, std, change), folder, kind, say)
+            _save_all(florence2.static_cache(weights, side, mean, std, variants), folder, say)
     _write_manifest(folder, "florence2", name, demo, tasks, source, licence, layouts, precisions)
 
 
@@ -96,22 +94,16 @@ def write_towers(
         calibration["lower_case"] = True
     (folder / "calibration.json").write_text(json.dumps(calibration) + "\n")
     side = images.crop_size["height"] if getattr(images, "crop_size", None) else images.size["height"]
-    for kind in precisions:
-        weights = precision.half(model) if kind == "fp16" else model
-        change = precision.int8 if kind == "int8" else _unchanged
-        mean, std = list(images.image_mean), list(images.image_std)
-        _save_all(towers.towers(weights, int(side), mean, std, change), folder, kind, say)
+    mean, std = list(images.image_mean), list(images.image_std)
+    for weights, variants in precision.plan(model, precisions):
+        _save_all(towers.towers(weights, int(side), mean, std, variants), folder, say)
     architecture = "clip" if model.config.model_type == "clip" else "siglip"
     _write_manifest(folder, architecture, name, demo, None, source, licence, ("published",), precisions)
 
 
-def _unchanged(graph: onnx.ModelProto) -> onnx.ModelProto:
-    return graph
-
-
-def _save_all(graphs: Iterable[tuple[str, onnx.ModelProto]], folder: Path, kind: str, say: Said) -> None:
+def _save_all(graphs: Iterable[tuple[str, onnx.ModelProto]], folder: Path, say: Said) -> None:
     for name, graph in graphs:
-        path = folder / "onnx" / f"{name}{precision.SUFFIXES[kind]}.onnx"
+        path = folder / "onnx" / f"{name}.onnx"
         save(graph, path)
         say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 

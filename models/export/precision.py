@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from models.export.graph import cleaned
+from models.export.tracing import Variants, unchanged
 
 SUFFIXES = {"fp32": "", "fp16": "_fp16", "int8": "_int8"}
 """File suffix of each precision; published int8 files end in `_quantized` instead."""
@@ -46,6 +48,11 @@ def _quiet(record: logging.LogRecord) -> bool:
     return "pre-processing" not in record.getMessage()
 
 
-def half(model: Any) -> Any:
-    """A copy of a torch model in fp16."""
-    return deepcopy(model).half()
+def plan(model: Any, precisions: Sequence[str]) -> Iterator[tuple[Any, Variants]]:
+    """Weights to trace, and the variants that come of the trace: fp32 and int8 of one, fp16 of another."""
+    of_fp32 = {"fp32": unchanged, "int8": int8}
+    variants = {SUFFIXES[name]: change for name, change in of_fp32.items() if name in precisions}
+    if variants:
+        yield model, variants
+    if "fp16" in precisions:
+        yield deepcopy(model).half(), {SUFFIXES["fp16"]: unchanged}

@@ -6,18 +6,14 @@ files have the names, inputs and outputs that onnx-community publishes, except t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from models.export.graph import PUBLISHED_OPSET, trace
-
-BATCH = 2
-
-Change = Callable[[onnx.ModelProto], onnx.ModelProto]
+from models.export.tracing import BATCH, PLAIN, Named, Variants, variants_of
 
 
 class VisionTower(nn.Module):
@@ -82,24 +78,23 @@ class ClipText(nn.Module):
         return cast(Tensor, self.projection(pooled)).to(torch.float32)
 
 
-def towers(
-    model: Any, size: int, mean: list[float], std: list[float], change: Change = lambda graph: graph
-) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """(name, graph) of vision_model and text_model.
+def towers(model: Any, size: int, mean: list[float], std: list[float], variants: Variants = PLAIN) -> Iterator[Named]:
+    """(name, graph) of vision_model and text_model, and of each of `variants`.
 
-    `model` is a SiglipModel or CLIPModel with `attn_implementation="sdpa"`; `size` is the picture's side in px,
-    `mean` and `std` are the image processor's. `change` is applied to each graph.
+    `model` is a SiglipModel or CLIPModel with `attn_implementation="sdpa"`; `size` is the picture's side in px, `mean`
+    and `std` are the image processor's.
     """
     clip = hasattr(model, "visual_projection")
-    pixels = torch.zeros(BATCH, size, size, 3, dtype=torch.uint8)
-    vision = VisionTower(model, mean, std)
+    pixels = {"pixels": torch.zeros(BATCH, size, size, 3, dtype=torch.uint8)}
     output = "image_embeds" if clip else "pooler_output"
-    graph = trace(vision, {"pixels": pixels}, ["pixels"], [output], {"pixels": {0: "batch_size"}}, PUBLISHED_OPSET)
-    yield "vision_model", change(graph)
+    vision = VisionTower(model, mean, std)
+    graph = trace(vision, pixels, ["pixels"], [output], {"pixels": {0: "batch_size"}}, PUBLISHED_OPSET)
+    yield from variants_of("vision_model", graph, variants)
     # SigLIP pools the last of all its places, so its texts have one length; CLIP's end where they end.
     length = 9 if clip else model.config.text_config.max_position_embeddings
-    tokens = torch.ones(BATCH, length, dtype=torch.int64)
+    tokens = {"input_ids": torch.ones(BATCH, length, dtype=torch.int64)}
+    axes = {"input_ids": {0: "batch_size", 1: "sequence_length"} if clip else {0: "batch_size"}}
     text = ClipText(model) if clip else SiglipText(model)
     output = "text_embeds" if clip else "pooler_output"
-    axes = {"input_ids": {0: "batch_size", 1: "sequence_length"} if clip else {0: "batch_size"}}
-    yield "text_model", change(trace(text, {"input_ids": tokens}, ["input_ids"], [output], axes, PUBLISHED_OPSET))
+    graph = trace(text, tokens, ["input_ids"], [output], axes, PUBLISHED_OPSET)
+    yield from variants_of("text_model", graph, variants)

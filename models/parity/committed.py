@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,16 @@ from models.parity.report import Report
 TOLERANCE = 1e-5
 
 
-def compare(committed: Path, report: Report) -> None:
-    """Makes the goldens again in a temporary folder and compares every file with the committed one."""
-    with tempfile.TemporaryDirectory() as spare:
-        fresh = Path(spare)
-        write(fresh)
-        made = sorted(path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file())
-        kept = sorted(path.relative_to(committed) for path in committed.rglob("*") if path.is_file())
-        report.same("goldens: the same files", [p for p in kept if p.name != "README.md"], made)
-        for path in made:
-            if (committed / path).is_file() and path.name != "manifest.json":
-                _file(committed / path, fresh / path, str(path), report)
+def compare(committed: Path, fresh: Path, report: Report) -> None:
+    """Makes the goldens again in the empty folder `fresh` and compares every file with the committed one."""
+    write(fresh)
+    made = sorted(path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file())
+    kept = sorted(path.relative_to(committed) for path in committed.rglob("*") if path.is_file())
+    report.same("goldens: the same files", [p for p in kept if p.name != "README.md"], made)
+    for path in made:
+        # A manifest holds the hashes of files that are compared themselves.
+        if (committed / path).is_file() and path.name != "manifest.json":
+            _file(committed / path, fresh / path, str(path), report)
 
 
 def _file(kept: Path, made: Path, name: str, report: Report) -> None:

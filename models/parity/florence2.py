@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
@@ -121,11 +122,13 @@ def _tokens(model: Florence2, prepared: Sequence[Any], asks: Sequence[Ask], cap:
     return [[2, *(token.id for token in model.tokens(row))] for row in rows]
 
 
-def likeness(folder: Path, pixels: Sequence[NDArray[Any]], reference: Reference, precision: str, layout: str) -> float:
-    """The smallest cosine between an image token of a less precise model and transformers' own."""
-    model = Florence2.load(folder, provider="cpu", layout=layout, precision=precision)
-    seen = model.see([model.prepare(picture) for picture in pixels])
-    ours = seen.features.read() if isinstance(seen.features, Buffer) else seen.features
-    ours, theirs = np.asarray(ours, np.float64), reference.features.astype(np.float64)
+def likeness(graph: Path, pixels: Sequence[NDArray[Any]], reference: Reference) -> float:
+    """The smallest cosine between an image token of a less precise static_vision and transformers' own.
+
+    Without the runtime, which refuses fp16 on a CPU because it is slow there; onnxruntime can do it.
+    """
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    ours = session.run(None, {"pixels": np.stack(pixels)})[0].astype(np.float64)
+    theirs = reference.features.astype(np.float64)
     lengths = np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1)
     return float(((ours * theirs).sum(-1) / lengths).min())

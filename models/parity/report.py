@@ -24,6 +24,10 @@ class Report:
         print(f"{time.monotonic() - self._started:6.1f} s  {word}  {what}{'  ' if detail else ''}{detail}", flush=True)
         return ok
 
+    def note(self, line: str) -> None:
+        """A line that is no comparison."""
+        print(f"{time.monotonic() - self._started:6.1f} s        {line}", flush=True)
+
     def close(self, what: str, ours: Any, theirs: Any, tolerance: float) -> bool:
         """Two arrays of one shape whose largest difference is at most `tolerance`."""
         a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)

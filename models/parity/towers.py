@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,25 @@ from models.parity.report import Report
 from stream.infer.siglip import Siglip
 
 
-def compare(report: Report) -> None:
+def compare(report: Report, fresh: Path) -> None:
     """Exports each tiny model and compares vectors and probabilities."""
     for make in towers.ALL:
         one = make()
-        with tempfile.TemporaryDirectory() as spare:
-            folder = Path(spare) / one.name
-            write_towers(
-                one.model,
-                one.tokenizer,
-                one.images,
-                folder,
-                source="random weights",
-                licence="none",
-                precisions=("fp32", "int8"),
-                lower_case=one.lower_case,
-            )
-            expected = towers.arrays(one)
-            _runtime(folder, expected, report, one.name)
-            if one.name == "siglip":
-                _optimum(one, expected, Path(spare) / "optimum", report)
+        folder = fresh / f"live-{one.name}"
+        write_towers(
+            one.model,
+            one.tokenizer,
+            one.images,
+            folder,
+            source="random weights",
+            licence="none",
+            precisions=("fp32", "int8"),
+            lower_case=one.lower_case,
+        )
+        expected = towers.arrays(one)
+        _runtime(folder, expected, report, one.name)
+        if one.name == "siglip":
+            _optimum(one, expected, fresh / "optimum", report)
 
 
 def _runtime(folder: Path, expected: dict[str, Any], report: Report, name: str) -> None:

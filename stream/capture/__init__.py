@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from stream.capture.address import redact
     from stream.capture.camera import Camera
     from stream.capture.folder import Folder
+    from stream.capture.probe import first_picture
     from stream.capture.submit import Submit, Tally
     from stream.capture.synthetic import SyntheticCamera
 
-__all__ = ["Camera", "Folder", "Submit", "SyntheticCamera", "Tally", "redact"]
+__all__ = ["Camera", "Folder", "Submit", "SyntheticCamera", "Tally", "first_picture", "redact"]
 
 _HOMES = {
     "Camera": "camera",
@@ -28,6 +29,7 @@ _HOMES = {
     "Submit": "submit",
     "SyntheticCamera": "synthetic",
     "Tally": "submit",
+    "first_picture": "probe",
     "redact": "address",
 }
 

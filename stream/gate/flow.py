@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream.gate.picture import Plane
 
-_GRID = (20, 12)  # blocks across, down
+_BLOCK = 8  # px of the picture at half size: 64 px at 720p
 _EVERY_S = 0.2
 _MEMORY_S = 2.0
 _SHAKY = 0.4  # share of the motion that goes on, below which a block only trembles
@@ -25,10 +25,11 @@ class Coherence:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._shape = shape
+        self._grid = (max(1, shape[0] // 2 // _BLOCK), max(1, shape[1] // 2 // _BLOCK))
         self._last: Plane | None = None
         self._last_s = 0.0
-        self._along = np.zeros((2, _GRID[1], _GRID[0]), np.float32)
-        self._total = np.zeros((_GRID[1], _GRID[0]), np.float32)
+        self._along = np.zeros((2, *self._grid), np.float32)
+        self._total = np.zeros(self._grid, np.float32)
         self.to_and_fro: Plane | None = None  # 255 where motion goes nowhere, in the reduced picture; None: nowhere
 
     def update(self, picture: Plane, now_s: float) -> None:
@@ -45,7 +46,7 @@ class Coherence:
         change = cv2.subtract(last, small, dtype=cv2.CV_16S)  # -I_t
         mean = cv2.addWeighted(last, 0.5, small, 0.5, 0)
         across, down = cv2.spatialGradient(mean)
-        flow = np.stack([_blocks(change, across), _blocks(change, down)])
+        flow = np.stack([self._blocks(change, across), self._blocks(change, down)])
         share = min(1.0, passed / _MEMORY_S)
         self._along += share * (flow - self._along)
         self._total += share * (np.hypot(flow[0], flow[1]) - self._total)
@@ -56,7 +57,7 @@ class Coherence:
         rows, columns = self._shape
         self.to_and_fro = cv2.resize(shaky.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_NEAREST)
 
-
-def _blocks(change: NDArray[np.int16], slope: NDArray[np.int16]) -> NDArray[np.float32]:
-    product = cv2.multiply(change, slope, dtype=cv2.CV_32F)
-    return cv2.resize(product, _GRID, interpolation=cv2.INTER_AREA)
+    def _blocks(self, change: NDArray[np.int16], slope: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Mean product in each block."""
+        product = cv2.multiply(change, slope, dtype=cv2.CV_32F)
+        return cv2.resize(product, self._grid[::-1], interpolation=cv2.INTER_AREA)

@@ -13,7 +13,8 @@ from stream.gate.picture import Plane
 Rect = tuple[int, int, int, int]
 """x1, y1, x2, y2 in reduced px."""
 
-_LEAST = 250  # boxes smaller than this are tight enough, px^2
+_LEAST = 300  # boxes smaller than this are tight enough, px^2 ...
+_LARGE = 900  # ... and below this only what is mostly empty is cut: one person is not
 _SAVES = 0.88  # a cut must leave less than this share of the area
 _TRIES = 0.97  # ... a single one this, if further cuts follow
 _ROUNDS = 5
@@ -67,7 +68,9 @@ class _Node:
 def _is_loose(weak: Plane, rect: Rect, fill: float) -> bool:
     x1, y1, x2, y2 = rect
     area = (x2 - x1) * (y2 - y1)
-    return area >= _LEAST and min(x2 - x1, y2 - y1) >= 6 and cv2.countNonZero(weak[y1:y2, x1:x2]) <= fill * area
+    if area < _LEAST or min(x2 - x1, y2 - y1) < 6:
+        return False
+    return cv2.countNonZero(weak[y1:y2, x1:x2]) <= (fill if area >= _LARGE else 0.7 * fill) * area
 
 
 def _grid(weak: Plane, rect: Rect) -> NDArray[np.bool_]:
