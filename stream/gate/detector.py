@@ -11,7 +11,7 @@ from stream.gate.background import Background
 from stream.gate.blobs import BlobFinder, Blobs, Rect
 from stream.gate.clutter import Activity, Clutter
 from stream.gate.flow import Coherence
-from stream.gate.ghosts import left_behind
+from stream.gate.ghosts import left_behind, shadows
 from stream.gate.memory import Memory
 from stream.gate.picture import Places, Plane, Reducer
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
@@ -241,7 +241,9 @@ class Detector:
                 self._subtract(picture)
         blobs.shaky = self._shaky(blobs)
         others = [r for r in blobs.objects if r not in blobs.shaky]
-        blobs.objects = [*blobs.shaky, *tightened(blobs.weak, others, self.tuning.fill)]
+        pieces = tightened(blobs.weak, others, self.tuning.fill)
+        dark = shadows(picture, self.back.seen, blobs.weak, pieces)
+        blobs.objects = [*blobs.shaky, *(piece for piece, is_dark in zip(pieces, dark, strict=True) if not is_dark)]
         return blobs
 
     def _shaky(self, blobs: Blobs) -> frozenset[Rect]:

@@ -17,6 +17,8 @@ _BLOCK = 8  # px of the picture at half size: 64 px at 720p
 _EVERY_S = 0.2
 _MEMORY_S = 2.0
 _SHAKY = 0.4  # share of the motion that goes on, below which a block only trembles
+_STEADY = 0.75  # ... and above which it does not any more
+_HOLD_S = 20.0  # wind comes in gusts: what trembled once is watched for this long
 _FAINT = 6.0  # flow (levels^2) below this says nothing
 
 
@@ -30,6 +32,7 @@ class Coherence:
         self._last_s = 0.0
         self._along = np.zeros((2, *self._grid), np.float32)
         self._total = np.zeros(self._grid, np.float32)
+        self._until_s = np.full(self._grid, -np.inf)
         self.to_and_fro: Plane | None = None  # 255 where motion goes nowhere, in the reduced picture; None: nowhere
 
     def update(self, picture: Plane, now_s: float) -> None:
@@ -42,6 +45,8 @@ class Coherence:
         )
         last, self._last, self._last_s = self._last, small, now_s
         if last is None or not 0 < passed < 1.5:
+            if passed < 0:
+                self._until_s[:] = -np.inf  # the clock went back
             return
         change = cv2.subtract(last, small, dtype=cv2.CV_16S)  # -I_t
         mean = cv2.addWeighted(last, 0.5, small, 0.5, 0)
@@ -50,7 +55,11 @@ class Coherence:
         share = min(1.0, passed / _MEMORY_S)
         self._along += share * (flow - self._along)
         self._total += share * (np.hypot(flow[0], flow[1]) - self._total)
-        shaky = (np.hypot(self._along[0], self._along[1]) < _SHAKY * self._total) & (self._total > _FAINT)
+        going = np.hypot(self._along[0], self._along[1])
+        moves = self._total > _FAINT
+        self._until_s[(going < _SHAKY * self._total) & moves] = now_s + _HOLD_S
+        self._until_s[(going > _STEADY * self._total) & moves] = -np.inf
+        shaky = self._until_s > now_s
         if not shaky.any():
             self.to_and_fro = None
             return

@@ -18,6 +18,7 @@ _LARGE = 900  # ... and below this only what is mostly empty is cut: one person 
 _SAVES = 0.88  # a cut must leave less than this share of the area
 _TRIES = 0.97  # ... a single one this, if further cuts follow
 _ROUNDS = 5
+_SQUARE = np.ones((3, 3), np.uint8)
 _GRID = 16  # blobs are cut on a grid of this many cells a side: all of a frame's blobs in one pass
 _CELL = 40  # mean of a cell's pixels (0 or 255) from which it is filled
 
@@ -28,6 +29,9 @@ def tightened(weak: Plane, rects: list[Rect], fill: float) -> list[Rect]:
     Cuts are tried greedily some rounds deep and kept if all that comes below them pays: the first cut between two lanes
     of traffic saves nothing by itself.
     """
+    if not any(_is_loose(weak, rect, fill) for rect in rects):
+        return rects
+    solid = cv2.morphologyEx(weak, cv2.MORPH_OPEN, _SQUARE)  # a line of shadow does not hold two cars together
     nodes: list[_Node] = [_Node(rect) for rect in rects]
     begin = 0
     for _ in range(_ROUNDS):
@@ -35,10 +39,10 @@ def tightened(weak: Plane, rects: list[Rect], fill: float) -> list[Rect]:
         begin = len(nodes)
         if not loose:
             break
-        grids = np.stack([_grid(weak, node.rect) for node in loose])
+        grids = np.stack([_grid(solid, node.rect) for node in loose])
         for node, cut in zip(loose, _best_cuts(grids), strict=True):
             if cut is not None:
-                node.parts = [_Node(part) for part in _parts(weak, node.rect, *cut)]
+                node.parts = [_Node(part) for part in _parts(solid, node.rect, *cut)]
                 nodes += node.parts
     pieces: list[Rect] = []
     for root in nodes[: len(rects)]:

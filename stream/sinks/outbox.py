@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 from stream import metrics
-from stream.errors import Transient
+from stream.errors import Permanent, Transient
 from stream.types import Alert, Frame, Observation, Sink
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ class SnapshotSaver(Protocol):
     """Keeps the picture of an observation; blocking, runs on a thread."""
 
     def save(self, observation_id: str, frame: Frame) -> str:
-        """The path below the snapshot folder. Idempotent. Raises: Unavailable when the disk refuses."""
+        """The path below the snapshot folder. Idempotent. Raises: Unavailable when the disk refuses; a permanent error
+        about this picture alone."""
         ...
 
 
@@ -72,7 +73,7 @@ class Outbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """Stops. What was not written yet is not: its callers were cancelled or will not be told it is durable."""
+        """Stops. What was not written yet is not: its callers are cancelled."""
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
@@ -94,6 +95,10 @@ class Outbox:
                 self._wake.clear()
             try:
                 await self._write_batch(batch)
+            except asyncio.CancelledError:
+                for parcel in batch:
+                    parcel.done.cancel()
+                raise
             except Exception as error:  # noqa: BLE001  the callers own it
                 for parcel in batch:
                     if not parcel.done.done():
@@ -107,9 +112,16 @@ class Outbox:
         if self._snapshots is not None:
             saver = self._snapshots
             paths = await self._retry("snapshots", lambda: asyncio.to_thread(_save_all, saver, batch))
+            kept = []
             for parcel, path in zip(batch, paths, strict=True):
+                if isinstance(path, Permanent):  # about this picture only: its neighbours go on
+                    if not parcel.done.done():
+                        parcel.done.set_exception(path)
+                    continue
                 parcel.observation = dataclasses.replace(parcel.observation, snapshot=path)
                 parcel.alerts = [dataclasses.replace(alert, snapshot=path) for alert in parcel.alerts]
+                kept.append(parcel)
+            batch = kept
         observations = [parcel.observation for parcel in batch]
         alerts = [alert for parcel in batch for alert in parcel.alerts]
         async with asyncio.TaskGroup() as group:
@@ -139,5 +151,12 @@ class Outbox:
                 return result
 
 
-def _save_all(saver: SnapshotSaver, batch: list[_Parcel]) -> list[str]:
-    return [saver.save(parcel.observation.id, parcel.frame) for parcel in batch]
+def _save_all(saver: SnapshotSaver, batch: list[_Parcel]) -> list[str | Permanent]:
+    """The path of each parcel's picture, or why it can never have one."""
+    paths: list[str | Permanent] = []
+    for parcel in batch:
+        try:
+            paths.append(saver.save(parcel.observation.id, parcel.frame))
+        except Permanent as error:
+            paths.append(error)
+    return paths
