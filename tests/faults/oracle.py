@@ -30,7 +30,8 @@ async def judge(stage: Stage, *, in_store: set[str] | None = None, absent_may: i
     """Every event ended once. `in_store` limits what the store must hold (it was emptied on purpose)."""
     verdict = Verdict()
     detections = await _records(stage, "detections")
-    letters = Counter(_event_id(record) for record in await _records(stage, "dead-letters"))
+    dead = await _records(stage, "dead-letters")
+    letters = Counter(_event_id(record) for record in dead)
     pipeline = _pipeline(detections)
     expected = {
         wire.observation_id(source, event_id, 0, pipeline): event_id
@@ -42,7 +43,8 @@ async def judge(stage: Stage, *, in_store: set[str] | None = None, absent_may: i
     if strangers := set(seen) - set(expected):
         verdict.problems.append(f"{len(strangers)} observations of nothing that was sent")
     if wrong := set(letters) - stage.bad:
-        verdict.problems.append(f"good records among the dead letters: {sorted(map(str, wrong))[:3]}")
+        told = [wire.error_headers(record.headers) for record in dead if _event_id(record) in wrong]
+        verdict.problems.append(f"good records among the dead letters: {sorted(map(str, wrong))[:3]}, {told[:2]}")
     if missing := stage.bad - set(letters):
         verdict.problems.append(f"bad records without a dead letter: {sorted(missing)[:3]}")
     if not stage.kills and (twice := {name for name, count in letters.items() if count > 1}):
