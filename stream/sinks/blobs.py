@@ -7,6 +7,8 @@ whole hour expires at a time, without looking at its blobs.
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from stream.sinks.removed import Removed
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _HOUR = "%Y-%m-%dT%H"
+_SETTLED = timedelta(hours=1, minutes=5)  # after its start nobody writes into an hour any more
 
 
 class Blobs:
@@ -43,6 +46,7 @@ class Blobs:
         self._local = not (isinstance(root, str) and "://" in root) or str(root).startswith("file://")
         self._root = str(Path(str(root).removeprefix("file://")).expanduser().resolve()) if self._local else str(root)
         self._root = self._root.rstrip("/")
+        self._sizes: dict[str, int] = {}  # of hours that are over, in bytes
         self._fs: Any
         try:
             self._fs, self._base = fsspec.url_to_fs(self._root)
@@ -79,14 +83,16 @@ class Blobs:
             raise Unavailable(f"blobs: cannot read {_shown(uri)}: {error}") from error
 
     def expire(self, now: datetime) -> Removed:
-        """Remove the hours that are past their lifetime, then the oldest ones while all are too large together."""
+        """Remove the hours that are past their lifetime, then the oldest ones while all are too large together.
+
+        Cheap: an hour that is over is measured once. Raises: Unavailable.
+        """
         try:
             self._fs.invalidate_cache()
-            hours = sorted(entry for entry in self._hours() if entry[1] is not None)
             removed = Removed()
             kept: list[tuple[str, int]] = []
-            for path, started in hours:
-                size = self._size(path)
+            for path, started in sorted(self._hours()):
+                size = self._size(path, finished=started + _SETTLED <= now)
                 if started + timedelta(hours=1) + self._max_age <= now:
                     removed += self._remove(path, size)
                 else:
@@ -113,7 +119,7 @@ class Blobs:
             self._fs.pipe_file(path, data)  # object stores show a complete object or none
             return
         Path(hour).mkdir(parents=True, exist_ok=True)
-        unfinished = Path(f"{path}.{id(data):x}.part")
+        unfinished = Path(f"{path}.{os.getpid()}-{threading.get_ident()}.part")
         unfinished.write_bytes(data)
         unfinished.replace(path)
 
@@ -127,12 +133,18 @@ class Blobs:
                 continue  # not ours
         return found
 
-    def _size(self, path: str) -> int:
-        return sum(int(entry["size"] or 0) for entry in self._fs.ls(path, detail=True))
+    def _size(self, path: str, finished: bool) -> int:
+        size = self._sizes.get(path)
+        if size is None:
+            size = sum(int(entry["size"] or 0) for entry in self._fs.ls(path, detail=True))
+            if finished:
+                self._sizes[path] = size
+        return size
 
     def _remove(self, path: str, size: int) -> Removed:
         count = len(self._fs.ls(path, detail=False))
         self._fs.rm(path, recursive=True)
+        self._sizes.pop(path, None)
         return Removed(count, size)
 
 
