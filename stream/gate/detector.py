@@ -239,11 +239,10 @@ class Detector:
             else:
                 self.back.restore(before)
                 self._subtract(picture)
-        blobs.shaky = self._shaky(blobs)
-        others = [r for r in blobs.objects if r not in blobs.shaky]
-        pieces = tightened(blobs.weak, others, self.tuning.fill)
+        pieces = tightened(blobs.weak, blobs.objects, self.tuning.fill)
         dark = shadows(picture, self.back.seen, blobs.weak, pieces)
-        blobs.objects = [*blobs.shaky, *(piece for piece, is_dark in zip(pieces, dark, strict=True) if not is_dark)]
+        blobs.objects = [piece for piece, is_dark in zip(pieces, dark, strict=True) if not is_dark]
+        blobs.shaky = self._shaky(blobs)
         return blobs
 
     def _shaky(self, blobs: Blobs) -> frozenset[Rect]:
@@ -258,9 +257,9 @@ class Detector:
         if not sizes:
             return frozenset()
         self._leaf += 0.1 * (float(np.median(list(sizes.values()))) - self._leaf)
-        large = max(60.0, 4 * self._leaf)
+        large = min(150.0, max(60.0, 4 * self._leaf))
         return frozenset(
-            r for r, pixels in sizes.items() if pixels < large or pixels < 0.5 * (r[2] - r[0]) * (r[3] - r[1])
+            r for r, pixels in sizes.items() if pixels < large or pixels < 0.45 * (r[2] - r[0]) * (r[3] - r[1])
         )
 
     def _after_light(self, tracks: list[Track], earlier: list[Track], blobs: Blobs) -> tuple[list[Track], Plane]:

@@ -66,7 +66,7 @@ class Track:
         if not self.moved and self.seen >= 3:
             size = min(rect[2] - rect[0], rect[3] - rect[1])
             if shaky:
-                self.moved = self.net > max(16.0, 1.2 * size) and self.net > 0.6 * self.path
+                self.moved = self.seen >= 5 and self.net > max(8.0, 0.6 * size) and self.net > 0.65 * self.path
             else:
                 self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
 
