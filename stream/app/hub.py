@@ -65,7 +65,9 @@ def pull(identity: str, target: Path, precision: str, revision: str | None = Non
         if kind == "towers":
             _calibrate(origin, target, endpoint)
     except (OSError, RuntimeError, ValueError) as error:
-        raise Misconfigured(f"cannot pull {identity}: {_reason(error)}. {by_hand(target, identity, precision)}") from error
+        raise Misconfigured(
+            f"cannot pull {identity}: {_reason(error)}. {by_hand(target, identity, precision)}"
+        ) from error
     _write_manifest(target, identity, info, precision)
     return target
 
@@ -80,9 +82,15 @@ def by_hand(target: Path, identity: str, precision: str) -> str:
 def choose(identity: str, names: Iterable[str], precision: str) -> tuple[str, list[str]]:
     """(florence2 or towers, the files to fetch). Raises Misconfigured where the repository has no such files."""
     there = set(names)
-    kind = next((kind for kind, stems in GRAPHS.items() if any(f"onnx/{stems[0]}{s}.onnx" in there for s in _ALL)), None)
+    kind = next(
+        (kind for kind, stems in GRAPHS.items() if any(f"onnx/{stems[0]}{s}.onnx" in there for s in _ALL)), None
+    )
     if kind is None:
-        one = "one graph for pictures and texts together" if any(n.startswith("onnx/model") for n in there) else "no ONNX files"
+        one = (
+            "one graph for pictures and texts together"
+            if any(n.startswith("onnx/model") for n in there)
+            else "no ONNX files"
+        )
         raise Misconfigured(
             f"{identity} has {one}; seestream needs {' and '.join(GRAPHS['towers'])} (or Florence-2's four graphs): "
             "pull another repository, such as onnx-community/siglip2-base-patch16-224-ONNX, or `seestream models export`"
@@ -196,7 +204,13 @@ def _write_manifest(target: Path, identity: str, info: Any, precision: str) -> N
     path = manifest.write(target, name=identity, architecture=kind, demo=False)
     said = json.loads(path.read_text())
     licence = (info.card_data.get("license") if info.card_data else None) or "unknown"
-    said |= {"source": identity, "revision": info.sha, "licence": licence, "layout": "published", "precision": precision}
+    said |= {
+        "source": identity,
+        "revision": info.sha,
+        "licence": licence,
+        "layout": "published",
+        "precision": precision,
+    }
     path.write_text(json.dumps(said, indent=1) + "\n")
 
 

@@ -58,5 +58,8 @@ def _beside(rect: tuple[int, int, int, int], other: tuple[int, int, int, int]) -
     """Whether `other` is higher than the flat box and touches it."""
     return (
         other[3] - other[1] > 1.3 * (rect[3] - rect[1])
-        and rect[0] - 6 < other[2] and other[0] - 6 < rect[2] and rect[1] - 6 < other[3] and other[1] - 6 < rect[3]
+        and rect[0] - 6 < other[2]
+        and other[0] - 6 < rect[2]
+        and rect[1] - 6 < other[3]
+        and other[1] - 6 < rect[3]
     )

@@ -12,6 +12,7 @@ _MOST = 100
 _ALIVE = 2.1  # three changes in quick succession; a clock's digits change once a second, H.264 refines them once
 _MOVING = 1.35  # two, where the box moves too
 _FEW = 12  # pairs up to which plain loops are faster than arrays
+_FAR = 1e9
 _MARGIN = 2  # px between boxes that still touch
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
@@ -89,31 +90,40 @@ class Tracks:
     def update(self, rects: list[Rect], frame: int, now_s: float, shaky: frozenset[Rect] = frozenset()) -> list[Track]:
         """The tracks of `rects`, in their order; those in `shaky` lie where motion goes to and fro."""
         before = self.all
+        matches = _nearest(rects, before)
+        heirs: dict[int, float] = {}  # the box nearest to a track goes on with it
+        for match in matches:
+            if match and match[1] < heirs.get(id(match[0]), _FAR):
+                heirs[id(match[0])] = match[1]
         current: list[Track] = []
         used: set[int] = set()
-        for rect, nearest in zip(rects, _nearest(rects, before), strict=True):
+        for rect, match in zip(rects, matches, strict=True):
             shakes = rect in shaky
-            if nearest is not None and id(nearest) not in used:
-                used.add(id(nearest))
-                nearest.follow(rect, frame, shakes)
-                current.append(nearest)
+            if match and id(match[0]) not in used and match[1] <= heirs[id(match[0])]:
+                track = match[0]
+                used.add(id(track))
+                track.follow(rect, frame, shakes)
             else:
-                x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
-                fresh = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s)
-                if nearest is not None:  # a blob fell in two: both parts have the history
-                    fresh.moved = nearest.moved and not shakes
-                    fresh.seen, fresh.born_s = nearest.seen, nearest.born_s
-                    fresh.alive = nearest.alive
-                    fresh.moves_s, fresh.settled = nearest.moves_s, nearest.settled
-                current.append(fresh)
-            current[-1].trembles = shakes and not current[-1].moved
+                track = self._fresh(rect, match[0] if match else None, shakes, frame, now_s)
+            track.trembles = shakes and not track.moved
+            current.append(track)
         lost = [t for t in before if frame - t.last_frame < _LOST_FRAMES and id(t) not in used]
         self.all = (current + lost)[:_MOST]
         return current
 
+    def _fresh(self, rect: Rect, parent: Track | None, shakes: bool, frame: int, now_s: float) -> Track:
+        """A new track; when a blob fell in two, both parts have the history."""
+        x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
+        track = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s)
+        if parent is not None:
+            track.moved = parent.moved and not shakes
+            track.seen, track.born_s, track.alive = parent.seen, parent.born_s, parent.alive
+            track.moves_s, track.settled = parent.moves_s, parent.settled
+        return track
 
-def _nearest(rects: list[Rect], tracks: list[Track]) -> list[Track | None]:
-    """For each box the track with the nearest middle among those whose box it touches."""
+
+def _nearest(rects: list[Rect], tracks: list[Track]) -> list[tuple[Track, float] | None]:
+    """For each box the track that is most like it in place and size among those whose box it touches, and how far."""
     if not tracks or not rects:
         return [None] * len(rects)
     if len(tracks) * len(rects) <= _FEW:
@@ -121,19 +131,19 @@ def _nearest(rects: list[Rect], tracks: list[Track]) -> list[Track | None]:
     new = np.array(rects, np.float32)[:, None, :]
     old = np.array([t.rect for t in tracks], np.float32)[None, :, :]
     reach = np.minimum(new[..., 2:], old[..., 2:]) - np.maximum(new[..., :2], old[..., :2])
-    apart = np.abs(new[..., :2] + new[..., 2:] - old[..., :2] - old[..., 2:]).sum(axis=-1)
-    apart[(reach <= -_MARGIN).any(axis=-1)] = np.inf
+    apart = np.abs(new - old).sum(axis=-1)  # of all four sides: place and size
+    apart[(reach <= -_MARGIN).any(axis=-1)] = _FAR
     best = apart.argmin(axis=1)
-    return [tracks[j] if apart[i, j] < np.inf else None for i, j in enumerate(best.tolist())]
+    return [(tracks[j], float(apart[i, j])) if apart[i, j] < _FAR else None for i, j in enumerate(best.tolist())]
 
 
-def _nearest_of(rect: Rect, tracks: list[Track]) -> Track | None:
+def _nearest_of(rect: Rect, tracks: list[Track]) -> tuple[Track, float] | None:
     x1, y1, x2, y2 = rect
-    best, least = None, 0.0
+    best, least = None, _FAR
     for track in tracks:
         a1, b1, a2, b2 = track.rect
         if x1 - _MARGIN < a2 and a1 - _MARGIN < x2 and y1 - _MARGIN < b2 and b1 - _MARGIN < y2:
-            apart = abs(x1 + x2 - a1 - a2) + abs(y1 + y2 - b1 - b2)
-            if best is None or apart < least:
-                best, least = track, apart
-    return best
+            apart = abs(x1 - a1) + abs(y1 - b1) + abs(x2 - a2) + abs(y2 - b2)
+            if apart < least:
+                best, least = track, float(apart)
+    return (best, least) if best else None
