@@ -51,7 +51,9 @@ def pull(identity: str, target: Path, precision: str, revision: str | None = Non
     Raises:
         Misconfigured: no network, no such repository, no such precision, or a file that is not what the hub says.
     """
+    import httpx
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     _quiet_unless_watched()
     try:
@@ -64,9 +66,15 @@ def pull(identity: str, target: Path, precision: str, revision: str | None = Non
             _borrow_tokenizer(identity, origin, target, endpoint)
         if kind == "towers":
             _calibrate(origin, target, endpoint)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise Misconfigured(
-            f"cannot pull {identity}: {_reason(error)}. {by_hand(target, identity, precision)}"
+            f"the hub shows no {identity}{f' at {revision}' if revision else ''}: is it spelt as OWNER/NAME? "
+            "A private one needs its token in HF_TOKEN"
+        ) from error
+    except (OSError, RuntimeError, ValueError, httpx.HTTPError) as error:
+        raise Misconfigured(
+            f"cannot pull {identity}: {_reason(error)}. The same command goes on where it stopped. "
+            f"{by_hand(target, identity, precision)}"
         ) from error
     _write_manifest(target, identity, info, precision)
     return target
@@ -142,7 +150,8 @@ def _entry(sibling: Any) -> Entry:
 def _origin(info: Any) -> str | None:
     """The checkpoint that was converted, where the model card says it."""
     said = info.card_data.get("base_model") if info.card_data else None
-    return said[0] if isinstance(said, list) and said else said
+    first = said[0] if isinstance(said, list) and said else said
+    return first if isinstance(first, str) else None
 
 
 def _borrow_tokenizer(identity: str, origin: str | None, target: Path, endpoint: str | None) -> None:
@@ -159,11 +168,13 @@ def _borrow_tokenizer(identity: str, origin: str | None, target: Path, endpoint:
 
 def _calibrate(origin: str | None, target: Path, endpoint: str | None) -> None:
     """Two numbers that the separate towers lack, read from the original checkpoint without downloading it."""
+    import httpx
+
     if (target / "calibration.json").is_file():
         return
     try:
-        found = scalars(str(origin), ("logit_scale", "logit_bias"), endpoint) if origin else {}
-    except (OSError, RuntimeError, ValueError, KeyError, struct.error):
+        found = scalars(origin, ("logit_scale", "logit_bias"), endpoint) if origin else {}
+    except (OSError, RuntimeError, ValueError, KeyError, struct.error, httpx.HTTPError):
         found = {}
     if "logit_scale" in found:
         (target / "calibration.json").write_text(json.dumps(found) + "\n")

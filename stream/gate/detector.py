@@ -325,7 +325,7 @@ class Detector:
         for track in tracks:
             x1, y1, x2, y2 = track.rect
             part = (slice(y1, y2), slice(x1, x2))
-            if cv2.mean(apart[part])[0] >= quiet:
+            if cv2.mean(apart[part], blobs.weak[part])[0] >= quiet:
                 track.settled, track.moves_s = False, self._at_s
                 if not track.moved and self._at_s - track.born_s > 5.0:
                     self.activity.raise_to(part)

@@ -41,7 +41,10 @@ def shadows(picture: Plane, background: Plane, weak: Plane, rects: list[tuple[in
     found = [False] * len(rects)
     for index, rect in enumerate(rects):
         x1, y1, x2, y2 = rect
-        if x2 - x1 < _FLAT * (y2 - y1) or not (_at_border(rect, weak) or any(_beside(rect, r) for r in rects)):
+        flat = (x2 - x1) / (y2 - y1)
+        if flat < _FLAT:
+            continue
+        if not (flat > 2 * _FLAT and _at_border(rect, weak)) and not any(_beside(rect, r) for r in rects):
             continue
         part = (slice(y1, y2), slice(x1, x2))
         share = cv2.divide(picture[part], background[part], dtype=cv2.CV_32F)
@@ -55,9 +58,10 @@ def _at_border(rect: tuple[int, int, int, int], weak: Plane) -> bool:
 
 
 def _beside(rect: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    """Whether `other` is higher than the flat box and touches it."""
+    """Whether the flat box lies at the foot of `other`, which is higher."""
     return (
-        other[3] - other[1] > 1.3 * (rect[3] - rect[1])
+        other[3] - other[1] > 2 * (rect[3] - rect[1])
+        and rect[3] > other[3] - 0.3 * (other[3] - other[1])
         and rect[0] - 6 < other[2]
         and other[0] - 6 < rect[2]
         and rect[1] - 6 < other[3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from tests.faults.scenarios import FAULTS
 from tests.faults.suite import run_fault
@@ -18,13 +19,16 @@ def main() -> int:
     parser.add_argument("--records", type=int, help="events to send (default: by fault)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="the same faults for a shorter time")
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the workers' logs there")
     args = parser.parse_args()
+    if args.logs:
+        args.logs.mkdir(parents=True, exist_ok=True)
     end_strays()
     failed = 0
     for name in args.only or FAULTS:
         print(f"faults: {name}", file=sys.stderr, flush=True)
         try:
-            result = asyncio.run(run_fault(name, args.records, args.seed, quick=args.quick))
+            result = asyncio.run(run_fault(name, args.records, args.seed, quick=args.quick, logs=args.logs))
         except Unobtainable as error:
             print(f"faults: {error}", file=sys.stderr)
             return 1

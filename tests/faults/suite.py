@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import shutil
 import signal
 import tempfile
 import time
@@ -52,9 +53,12 @@ class Result:
 
 async def run_fault(
     name: str, records: int | None, seed: int, *, quick: bool = False, kafka: Kafka | None = None,
-    weaviate: Weaviate | None = None,
+    weaviate: Weaviate | None = None, logs: Path | None = None,
 ) -> Result:  # fmt: skip
-    """Run one fault on services of its own, or on those given where the fault leaves them alone."""
+    """Run one fault on services of its own, or on those given where the fault leaves them alone.
+
+    The workers' logs are copied into `logs`.
+    """
     records = records or RECORDS.get(name, 4_000)
     started = time.monotonic()
     async with AsyncExitStack() as stack:
@@ -73,6 +77,8 @@ async def run_fault(
         verdict = await judge(stage, in_store=run.in_store, absent_may=run.absent_may)
         if name == "retention" and verdict.absent != run.absent_may:
             run.problems.append(f"{run.absent_may} truncated, but the ledger has {verdict.absent} as absent")
+        for log in folder.glob("worker-*.log") if logs else ():
+            shutil.copy(log, logs / f"{name}-{log.name}")  # type: ignore[operator]
         seconds = round(time.monotonic() - started, 1)
         return Result(
             name, len(stage.sources), stage.kills, verdict.lost, verdict.duplicates, verdict.ledger_balances, seconds,
