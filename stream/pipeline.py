@@ -310,7 +310,7 @@ class _Run:
         key = key or frame.source
         try:
             observation = await self.p.describe(frame, admission, delivery)
-        except BaseException:
+        except Exception:  # a cancelled one releases nobody: the loop is ending, and takes no new tasks
             self._release(self.p.order.skip(key, ticket))
             raise
         finally:
@@ -346,8 +346,12 @@ class _Run:
         self.p.watch.settled(delivery, outcome)
 
     async def _fail(self, delivery: Delivery, error: Exception) -> None:
-        """A dead letter for a permanent error and for a bug of ours (the bytes are kept); others go up."""
-        if _ends_the_loop(error):
+        """A dead letter for a permanent error and for a bug of ours (the bytes are kept); others go up.
+
+        While the loop is ending nothing is settled: what breaks then breaks because of that, and is delivered again.
+        """
+        task = asyncio.current_task()
+        if _ends_the_loop(error) or (task is not None and task.cancelling()):
             raise error
         if isinstance(error, Permanent):
             log.warning("%s %s: %s", delivery.event.source, delivery.event.id, error)

@@ -77,13 +77,18 @@ async def run_fault(
         verdict = await judge(stage, in_store=run.in_store, absent_may=run.absent_may)
         if name == "retention" and verdict.absent != run.absent_may:
             run.problems.append(f"{run.absent_may} truncated, but the ledger has {verdict.absent} as absent")
-        for log in folder.glob("worker-*.log") if logs else ():
-            shutil.copy(log, logs / f"{name}-{log.name}")  # type: ignore[operator]
+        if logs:
+            _keep(folder, logs, name)
         seconds = round(time.monotonic() - started, 1)
         return Result(
             name, len(stage.sources), stage.kills, verdict.lost, verdict.duplicates, verdict.ledger_balances, seconds,
             run.problems + verdict.problems, run.table,
         )  # fmt: skip
+
+
+def _keep(folder: Path, logs: Path, name: str) -> None:
+    for log in folder.glob("worker-*.log"):
+        shutil.copy(log, logs / f"{name}-{log.name}")
 
 
 async def _open(
