@@ -25,7 +25,7 @@ COMMANDS = {
     "tail": "follow a topic readably",
     "look": "run the models on one picture",
     "gate": "run only the motion gate over a video",
-    "models": "list models and pull published ones",
+    "models": "list, pull, export and check models",
     "dead": "list, show and retry dead letters",
     "audit": "account for every offset from the ledger",
     "check": "validate settings, reach every service, forecast what this machine can do",

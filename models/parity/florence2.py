@@ -84,10 +84,10 @@ def compare(
         features = seen.features.read() if isinstance(seen.features, Buffer) else seen.features
         report.close(f"{what}: image features", features, reference.features, 1e-4)
         report.close(f"{what}: logits", *_logits(model, prepared, asks, reference), 1e-4)
-        report.same(f"{what}: greedy tokens", _tokens(model, prepared, asks, cap), reference.tokens)
+        report.same(f"{what}: greedy tokens", generated(model, prepared, asks, cap), reference.tokens)
         del model
         model = Florence2.load(folder, provider="cpu", layout=layout, beams=3, slots=3 * len(asks))
-        report.same(f"{what}: tokens of 3 beams", _tokens(model, prepared, asks, cap), reference.beams)
+        report.same(f"{what}: tokens of 3 beams", generated(model, prepared, asks, cap), reference.beams)
 
 
 def _logits(
@@ -111,7 +111,8 @@ def _logits(
     return ours, reference.logits[:, : ours.shape[1]]
 
 
-def _tokens(model: Florence2, prepared: Sequence[Any], asks: Sequence[Ask], cap: int) -> list[list[int]]:
+def generated(model: Florence2, prepared: Sequence[Any], asks: Sequence[Ask], cap: int) -> list[list[int]]:
+    """The tokens of every ask, all decoded side by side, with the start token; a slot for each (and each beam) is needed."""
     seen = model.see(prepared)
     rows = [model.row(*one) for one in asks]
     for row in rows:

@@ -207,3 +207,12 @@ def test_export_without_torch_says_what_to_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Misconfigured, match="make export-env"):
         command._export_python(tmp_path)
+
+
+def test_the_exporter_says_what_it_needs(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "models.export"]
+    usage = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert usage.returncode == 0 and "--layout" in usage.stdout
+    command += ["owner/name", str(tmp_path / "out")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1 and "make export-env" in result.stderr and "Traceback" not in result.stderr
