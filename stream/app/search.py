@@ -81,14 +81,14 @@ async def _find(settings: Settings, ask: Ask, picture: Path | None) -> Found:
                 print(f"seestream: {error}", file=sys.stderr)
         if picture is not None and siglip is not None:
             vector = await asyncio.to_thread(_embed_picture, siglip, picture)
-            return Found(await store.search(ask.query(vector=vector, model=siglip.manifest.name)))
+            return Found(await store.search(ask.query(vector=vector, model=siglip.manifest.version)))
 
         async def embed_text(text: str) -> Any:
             assert siglip is not None
             return (await asyncio.to_thread(siglip.embed_text, [text]))[0]
 
         try:
-            return await find(ask, store, embed_text if siglip else None, siglip.manifest.name if siglip else None)
+            return await find(ask, store, embed_text if siglip else None, siglip.manifest.version if siglip else None)
         except BadAsk as error:
             raise errors.NotFound(str(error)) from error
 

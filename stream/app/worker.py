@@ -242,7 +242,7 @@ def _page(worker: Worker) -> Any:
         embed_text if engine else None,
         worker.settings.data_dir / "snapshots",
         live=worker.live,
-        model=engine.siglip.manifest.name if engine else None,
+        model=engine.siglip.manifest.version if engine else None,
         demo=bool(worker.scheduler and worker.scheduler.models.demo),
         liveness={"loop": lambda: worker.unhealthy(now())},
         readiness={"outputs": store_trouble, "store": store_answers},

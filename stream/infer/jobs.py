@@ -61,7 +61,9 @@ class Job:
 def prepare(
     frame: Frame, work: Work, florence2: Florence2 | None, siglip: Siglip | None, done: asyncio.Future[None], now: float
 ) -> Job:
-    """Decodes a frame and makes the models' inputs of it; its pixels are dropped. Blocking: runs on the preparing pool.
+    """Decodes a frame and makes the models' inputs of it; its pixels are dropped unless more work follows (`work.keep`).
+
+    Blocking: runs on the preparing pool.
 
     Raises:
         BadMedia: the pixels cannot be decoded. InferenceFailed: a prompt is missing or too long.
@@ -82,7 +84,10 @@ def prepare(
             rgb = frame.rgb()
             job.boxes = [None, *regions]
             job.looks = [siglip.prepare(rgb), *(siglip.prepare(crop(rgb, box)) for box in regions)]
-    finally:
+    except BaseException:
+        frame.drop()
+        raise
+    if not work.keep:
         frame.drop()
     return job
 
@@ -94,7 +99,7 @@ def findings(job: Job, florence2: Florence2 | None, siglip: Siglip | None) -> Fi
         answers = {row.task.token: florence2.answer(row, job.width, job.height) for row in job.rows}
     vectors: tuple[Vector, ...] = ()
     if siglip is not None and job.vectors is not None:
-        name = siglip.manifest.name
+        name = siglip.manifest.version  # a model trained anew under the same name is another one
         vectors = tuple(Vector(name, row, box) for row, box in zip(job.vectors, job.boxes, strict=True))
     return Findings(
         objects=tuple(

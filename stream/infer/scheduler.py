@@ -96,7 +96,7 @@ class MicroBatcher:
         return self._device.failure
 
     async def submit(self, frame: Frame, work: Work) -> Findings:
-        """Answers for one frame. Its pixels are dropped as soon as the models' inputs are made.
+        """Answers for one frame. Its pixels are dropped as soon as the models' inputs are made, unless `work.keep`.
 
         Raises:
             InferenceFailed: this frame cannot be understood: NaN, a prompt too long or missing.

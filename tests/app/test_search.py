@@ -51,7 +51,7 @@ def siglip():
 async def folder(tmp_path, siglip):
     """A data folder with three observations."""
     vectors = siglip.embed_images([picture(seed) for seed in (1, 2, 3)])
-    model = siglip.manifest.name
+    model = siglip.manifest.version
     rows = [
         seen(number, caption, Vector(model, vectors[number - 1]))
         for number, caption in ((1, "a red car"), (2, "a zebra on a trampoline"), (3, "\x1b[31mnothing\x07 much"))

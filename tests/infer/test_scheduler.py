@@ -290,3 +290,17 @@ def test_the_models_are_named_with_their_hash(model: Florence2, siglip: Siglip) 
     said = MicroBatcher(model, siglip).models
     assert said.names == {"describe": model.manifest.version, "embed": siglip.manifest.version}
     assert (said.demo, said.provider, said.precision) == (False, "CPUExecutionProvider", "fp32")
+
+
+@pytest.mark.parametrize(("keep", "decoded"), [(True, 1), (False, 2)])
+async def test_pixels_are_decoded_once_for_a_frame_of_which_more_is_asked(
+    model: Florence2, siglip: Siglip, keep: bool, decoded: int
+) -> None:
+    frame, decodes, rgb = frame_of(picture(1)), [], picture(1)
+    frame.pixels = lambda: (decodes.append(1), rgb)[1]
+    async with MicroBatcher(model, siglip) as batcher, asyncio.timeout(30):
+        found = await batcher.submit(frame, Work(embed=True, keep=keep))
+        await batcher.submit(frame, CAPTION)
+    assert len(decodes) == decoded
+    assert frame._rgb is None, "nothing keeps the pixels after the last work"
+    assert {vector.model for vector in found.vectors} == {siglip.manifest.version}
