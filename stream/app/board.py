@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from stream.types import Alert, Delivery, Observation, Outcome, Traffic
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table
 
 DEMO_NOTICE = (
     "Demo models: they understand the drawn scenes only, not real pictures. "
@@ -32,6 +33,20 @@ class Load:
 
 
 @dataclass(slots=True)
+class Row:
+    """A line of the table: an observation, and how many more of its source said the same right after it."""
+
+    observation: Observation  # the latest of them
+    alerts: tuple[Alert, ...]
+    times: int = 1
+
+    def repeats(self, other: Observation) -> bool:
+        """Whether nothing but the time is new in `other`."""
+        mine = self.observation
+        return _said(mine) == _said(other)
+
+
+@dataclass(slots=True)
 class Board:
     """Collects what ends. Implements the pipeline's watcher; `render` draws it with rich."""
 
@@ -44,15 +59,21 @@ class Board:
     objects: Counter[str] = field(default_factory=Counter)
     captioned: int = 0
     alerts: list[Alert] = field(default_factory=list)
-    recent: deque[tuple[Observation, tuple[Alert, ...]]] = field(default_factory=lambda: deque(maxlen=64))
+    reasons: Counter[str] = field(default_factory=Counter)
+    recent: deque[Row] = field(default_factory=lambda: deque(maxlen=64))
     started: float | None = None
 
     def seen(self, observation: Observation, alerts: Sequence[Alert]) -> None:
         self.observations += 1
         self.objects.update(found.label for found in observation.objects)
         self.captioned += observation.caption is not None and observation.derived_from is None
+        self.reasons[str(observation.gate.reason)] += 1
         self.alerts += alerts
-        self.recent.append((observation, tuple(alerts)))
+        last = next((row for row in reversed(self.recent) if row.observation.source == observation.source), None)
+        if last is not None and not alerts and last.repeats(observation):
+            last.observation, last.times = observation, last.times + 1
+        else:
+            self.recent.append(Row(observation, tuple(alerts)))
 
     def settled(self, delivery: Delivery, outcome: Outcome) -> None:
         if self.started is None:
@@ -78,50 +99,90 @@ class Board:
 
     def render(self, header: str = "") -> RenderableType:
         """Newest observations last, the way a log reads."""
-        from rich.console import Group
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(expand=True, box=None, pad_edge=False, header_style="bold")
-        table.add_column("time", no_wrap=True, width=8)
-        table.add_column("source", no_wrap=True, min_width=8, max_width=14)
-        table.add_column("why", no_wrap=True, min_width=7, max_width=9)
-        table.add_column("objects", ratio=3, overflow="fold")
-        table.add_column("caption", ratio=4, overflow="fold")
-        for observation, alerts in list(self.recent)[-self.rows :]:
-            table.add_row(*(_plain(cell) for cell in cells(observation)), style="bold yellow" if alerts else "")
-            for alert in alerts:
-                table.add_row("", "", "alert", f"[bold red]{_plain(alert.rule)}[/]", _plain(alert.message))
-        lines: list[RenderableType] = [Text.from_markup(header)] if header else []
+        top: list[RenderableType] = [Text.from_markup(header)] if header else []
         if self.demo:
-            lines.append(Text(DEMO_NOTICE, style="black on yellow"))
-        return Group(*lines, table, Text.from_markup(self.status(), style="cyan"))
+            top.append(Text(DEMO_NOTICE, style="black on yellow"))
+        return Fitted(top, list(self.recent)[-self.rows :], Text.from_markup(self.status(), style="cyan"))
 
     def summary(self) -> list[str]:
         """What happened, for the end of a run."""
         took_s = self.clock() - self.started if self.started is not None else 0.0
         total = self.outcomes.total()
-        seen = ", ".join(f"{label} {number}" for label, number in self.objects.most_common(8)) or "nothing"
+        seen = _counts(self.objects)
         lines = [
             f"{total} events in {took_s:.0f} s: "
             + ", ".join(
                 f"{self.count(outcome)} {outcome}" for outcome in Outcome if self.count(outcome) or outcome != "dead"
             ),
-            f"{self.observations} observations, {self.captioned} captions written; objects seen: {seen}",
+            f"{self.observations} observations, let through for: {_counts(self.reasons)}",
+            f"{self.captioned} captions written; objects seen: {seen}",
             f"{len(self.alerts)} alerts" + "".join(f"\n  {alert.rule}: {alert.message}" for alert in self.alerts[-5:]),
         ]
         return [*lines, DEMO_NOTICE] if self.demo else lines
 
 
-def cells(observation: Observation) -> tuple[str, str, str, str, str]:
+class Fitted:
+    """The table between its head and the status line; on a terminal only as many of the newest rows as it has room for."""
+
+    def __init__(self, top: Sequence[RenderableType], rows: Sequence[Row], status: RenderableType) -> None:
+        self._top, self._rows, self._status = top, rows, status
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [self._lines(console, options, part) for part in (*self._top, table(()), self._status)]
+        room = console.height - sum(lines) - 1 if console.is_terminal else sys.maxsize
+        shown: list[Row] = []
+        for row in reversed(self._rows):
+            room -= self._lines(console, options, table((row,))) - 1  # without the table's own head
+            if room < 0:
+                break
+            shown.insert(0, row)
+        yield from (*self._top, table(shown), self._status)
+
+    @staticmethod
+    def _lines(console: Console, options: ConsoleOptions, part: RenderableType) -> int:
+        return len(console.render_lines(part, options.update(height=None), pad=False))
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Every row in columns that do not depend on the others, so that each can be measured alone."""
+    from rich.table import Table
+
+    shown = Table(expand=True, box=None, pad_edge=False, header_style="bold")
+    shown.add_column("time", no_wrap=True, width=8)
+    shown.add_column("source", no_wrap=True, width=9)
+    shown.add_column("why", no_wrap=True, width=8)
+    shown.add_column("objects", ratio=3, overflow="fold")
+    shown.add_column("caption", ratio=5, overflow="fold")
+    for row in rows:
+        shown.add_row(*(_plain(cell) for cell in cells(row)), style="bold yellow" if row.alerts else "")
+        for alert in row.alerts:
+            shown.add_row("", "", "[bold red]alert[/]", f"[bold red]{_plain(alert.rule)}[/]", _plain(alert.message))
+    return shown
+
+
+def cells(row: Row) -> tuple[str, str, str, str, str]:
     """time, source, why, objects with scores, caption and what was read."""
+    observation = row.observation
     objects = ", ".join(f"{found.label} {found.score:.2f}" for found in observation.objects) or "-"
     read = " ".join(f"“{text.text}”" for text in observation.text)
     caption = textwrap.shorten(observation.caption or "", 200, placeholder=" …")
-    if observation.derived_from:
-        caption = f"{caption} (as before)" if caption else "(as before)"
+    if row.times > 1:
+        caption = f"{caption} (×{row.times})"
     when = observation.captured_at.astimezone().strftime("%H:%M:%S")
     return when, observation.source, str(observation.gate.reason), objects, f"{caption} {read}".strip()
+
+
+def _said(observation: Observation) -> tuple[object, ...]:
+    """What a person reads of it. A file is told apart by its name; a camera's frame is not."""
+    file = None if observation.kind == "frame" else observation.media.uri
+    words = tuple(text.text for text in observation.text)
+    return file, observation.caption, words, sorted(found.label for found in observation.objects)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counter.most_common(8)) or "nothing"
 
 
 def _plain(text: str) -> str:

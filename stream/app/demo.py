@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shlex
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,9 @@ UPLOADS = "demo-uploads"
 DRAIN_S = 2.0
 """Ctrl-C ends within 3 s: what is not done by then is left unsettled, as after a crash."""
 
+QUIET_S = 2.0
+"""A film is over when for so long no record waited: longer than a fetch and a commit take."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_settings_arguments(parser)
@@ -40,8 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.video and not Path(args.video).expanduser().is_file():
-        raise errors.Misconfigured(f"--video {args.video}: no such file")
+    if args.video:
+        film = Path(args.video).expanduser()
+        if not film.is_file():
+            raise errors.Misconfigured(f"--video {args.video}: no such file")
+        args.video = str(film)
     common.set_up_logging("WARNING" if not os.environ.get("SEESTREAM_LOG") else "INFO")
     settings = _settings(args)
     (common.data_folder(settings) / UPLOADS).mkdir(exist_ok=True)
@@ -57,9 +65,10 @@ def _settings(args: argparse.Namespace) -> Settings:
     changes: dict[str, Any] = {}
     uploads = settings.data_dir / UPLOADS
     changes["folders"] = (*settings.folders, FolderSettings(path=uploads, source="uploads"))
-    footage = args.camera or (str(Path(args.video).expanduser()) if args.video else None)
-    if footage:
-        changes["cameras"] = (CameraSettings(name="camera", url=footage, fps=5),)
+    if args.camera:
+        changes["cameras"] = (CameraSettings(name="camera", url=args.camera, fps=5),)
+    if args.video:
+        changes["cameras"] = ()  # the film is a job of its own, at whose end the demo ends
     if not settings.rules:
         changes["rules"] = tuple(RULES)
     port = args.port if args.port is not None else _free_port(settings.web.host, settings.web.port)
@@ -90,7 +99,9 @@ async def _demo(args: argparse.Namespace, settings: Settings) -> None:
 
     async with open_worker(settings, frozenset(ROLES), watcher) as worker:
         stop_on_signals(worker.stop, lambda: os._exit(130))
-        if not (args.video or args.camera):
+        if args.video:
+            worker.jobs.append(partial(_play, worker, args.video))
+        elif not args.camera:
             worker.jobs.append(partial(_film_the_drawn_scene, worker, args.seed))
             worker.jobs.append(partial(_fill_the_folder, settings.data_dir / UPLOADS, args.seed))
         if args.seconds:
@@ -101,7 +112,19 @@ async def _demo(args: argparse.Namespace, settings: Settings) -> None:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-    print("\n".join(boards[0].summary()), file=sys.stderr if args.json else sys.stdout)
+    last = "search what was seen: " + _command(args, 'search "a red car"')
+    print("\n".join([*boards[0].summary(), last]), file=sys.stderr if args.json else sys.stdout)
+
+
+def _command(args: argparse.Namespace, words: str) -> str:
+    """What to type here for a command on the same data: the script beside this Python where it is not on the PATH."""
+    script = Path(sys.executable).with_name("seestream")
+    on_path = shutil.which("seestream")
+    name = "seestream"
+    if not on_path or Path(on_path).resolve() != script.resolve():
+        name = os.path.relpath(script) if script.is_relative_to(Path.cwd()) else str(script)
+    given = [*(["-c", str(args.config)] if args.config else []), *(["--data", str(args.data)] if args.data else [])]
+    return " ".join([name, words, *(shlex.quote(word) for word in given)])
 
 
 async def _show(args: argparse.Namespace, worker: Worker, board: Board, running: asyncio.Task[None]) -> None:
@@ -114,19 +137,34 @@ async def _show(args: argparse.Namespace, worker: Worker, board: Board, running:
     from rich.console import Console
     from rich.live import Live
 
-    header = f"[bold]seestream demo[/] · page {worker.address} · broker {worker.bootstrap} · Ctrl-C ends"
+    header = f"[bold]seestream[/] · page {worker.address} · broker {worker.bootstrap} · Ctrl-C ends"
     console = Console()
-    with Live(board.render(header), console=console, auto_refresh=False, transient=console.is_terminal) as live:
+    with Live(board.render(header), console=console, auto_refresh=False) as live:
         while not (running.done() or ending.done()):
             await asyncio.wait({running, ending}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
             if console.is_terminal:
                 live.update(board.render(header), refresh=True)
         live.update(board.render(header), refresh=True)
+    if not console.is_terminal:
+        console.print()  # there the table does not end its last line
     ending.cancel()
 
 
 async def _stop_after(worker: Worker, seconds: float) -> None:
     await asyncio.sleep(seconds)
+    worker.stop.set()
+
+
+async def _play(worker: Worker, film: str) -> None:
+    """Films a video file once, and ends the demo when nothing of it has been waiting for a while."""
+    from stream.capture import Camera
+
+    await Camera("camera", film, worker.publisher, fps=5).run()
+    assert worker.process is not None
+    quiet_s = 0.0
+    while quiet_s < QUIET_S:
+        await asyncio.sleep(0.25)
+        quiet_s = 0.0 if worker.process.lag() else quiet_s + 0.25
     worker.stop.set()
 
 
