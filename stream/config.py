@@ -178,8 +178,9 @@ class Settings(BaseSettings):
     sampling: Sampling = Field(Sampling(), description="how much is looked at under load")
     cameras: tuple[CameraSettings, ...] = Field((), description="cameras to capture")
     folders: tuple[FolderSettings, ...] = Field((), description="folders to watch")
-    roots: tuple[Path, ...] = Field(
-        (), description="folders below which file events may point; watched folders always are"
+    roots: tuple[str, ...] = Field(
+        (),
+        description="folders or URLs (s3://bucket/prefix) below which file events may point; watched folders always are",
     )
     blobs: str | None = Field(None, description="fsspec URL for payloads by reference; unset: in the data folder")
     rules: tuple[dict[str, Any], ...] | Path = Field(

@@ -82,3 +82,8 @@ def test_a_fault_in_a_secret_does_not_print_it(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured) as raised:
         config.load(write(tmp_path, "cameras: [{name: yard, url: {password: hunter2}}]"))
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_root_may_be_a_url_and_stays_as_it_is_written(tmp_path: Path) -> None:
+    path = write(tmp_path, "roots: ['s3://bucket/in', /mnt/nas]")
+    assert config.load(path).roots == ("s3://bucket/in", "/mnt/nas")

@@ -66,7 +66,10 @@ def decoder(settings: Settings) -> MediaDecoder:
     from stream.decode import MediaDecoder
     from stream.gate import CutDetector
 
-    roots = [folder.path.expanduser() for folder in settings.folders] + [root.expanduser() for root in settings.roots]
+    folders = [str(folder.path) for folder in settings.folders]
+    roots = [
+        place if "://" in place else str(Path(place).expanduser().absolute()) for place in (*folders, *settings.roots)
+    ]
     return MediaDecoder(
         roots,
         blobs=settings.blobs or settings.data_dir / "blobs",

@@ -10,12 +10,14 @@ import zlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
+import fsspec
 import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from stream import config
@@ -88,9 +90,12 @@ class Ends:
 
 
 @asynccontextmanager
-async def running(folder: Path, **settings: Any) -> AsyncIterator[tuple[Worker, Ends, AIOKafkaProducer]]:
+async def running(
+    folder: Path, roots: tuple[str, ...] = (), **settings: Any
+) -> AsyncIterator[tuple[Worker, Ends, AIOKafkaProducer]]:
     ends = Ends()
-    options = config.load(data_dir=folder / "data", gate={"enabled": False}, roots=(folder / "allowed",), **settings)
+    roots = (str(folder / "allowed"), *roots)
+    options = config.load(data_dir=folder / "data", gate={"enabled": False}, roots=roots, **settings)
     (folder / "allowed").mkdir(exist_ok=True)
     async with open_worker(options, frozenset({"process"}), lambda worker: ends, KnownModels()) as worker:
         task = asyncio.create_task(worker.run())
@@ -205,6 +210,35 @@ async def test_a_notification_of_a_store_is_one_event_for_each_object(tmp_path: 
         dead = await letters(worker, 1)
     assert len(dead) == 1 and "s3://photos/a 0.jpg" in reason(dead[0])
     assert ends.observations == []
+
+
+class Bucket(MemoryFileSystem):
+    """s3:// without a server: objects in memory, read through fsspec as the real ones are."""
+
+    protocol = "s3"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.removeprefix("s3://").strip("/")
+
+
+async def test_a_notification_of_a_store_is_read_below_an_allowed_url_and_nowhere_else(tmp_path: Path) -> None:
+    fsspec.register_implementation("s3", Bucket, clobber=True)
+    for name in ("photos/in/red car(1).jpg", "photos/private/x.jpg"):
+        Bucket().pipe_file(f"s3://{name}", jpeg(7))
+    keys = ["in/red+car%281%29.jpg", "private/x.jpg"]
+    body = {"EventName": "s3:ObjectCreated:Put", "Key": "photos", "Records": [
+        {"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": "photos"}, "object": {"key": key, "size": 5}}}
+        for key in keys
+    ]}  # fmt: skip
+    async with running(tmp_path, roots=("s3://photos/in",)) as (worker, ends, producer):
+        await producer.send_and_wait("files", json.dumps(body).encode(), b"minio")
+        dead = await letters(worker, 1)
+        await until(ends, 1)
+    assert [one.media.uri for one in ends.observations] == ["s3://photos/in/red car(1).jpg"]
+    assert "s3://photos/private/x.jpg" in reason(dead[0]) and "outside the allowed roots" in reason(dead[0])
 
 
 @pytest.mark.parametrize("times", [2])
