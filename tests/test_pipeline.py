@@ -11,8 +11,8 @@ from itertools import count
 import numpy as np
 import pytest
 
-from stream.errors import BadMedia, DeviceFailed, InferenceFailed
-from stream.pipeline import Budget, Limits, Pipeline, Seen
+from stream.errors import BadMedia, DeviceFailed, InferenceFailed, StoreUnavailable
+from stream.pipeline import LATER, Budget, Limits, Pipeline, Seen
 from stream.types import (
     Admission,
     Alert,
@@ -201,7 +201,7 @@ def pipeline(source: Log, sheet: Sheet, **changes: object) -> Pipeline:
     defaults: dict[str, object] = {
         "sources": [source],
         "decoder": Plain(),
-        "gate_of": lambda name: gates.setdefault(name, Open()),
+        "gate_of": lambda stream, delivery: gates.setdefault(stream, Open()),
         "describe": Later(),
         "scheduler": None,
         "order": InOrder(),
@@ -229,7 +229,7 @@ async def test_every_live_frame_is_processed_in_capture_order_although_answers_c
 async def test_gated_frames_are_settled_as_gated_and_never_described() -> None:
     log, sheet, gate = Log([[frame_event(n) for n in range(9)]]), Sheet(), EveryThird()
     watch = Blind()
-    await pipeline(log, sheet, gate_of=lambda name: gate, watch=watch).run()
+    await pipeline(log, sheet, gate_of=lambda stream, delivery: gate, watch=watch).run()
     assert watch.observations == 3 and sorted(watch.events) == ["gated"] * 6 + ["processed"] * 3
     assert sorted(log.outcomes().values()) == ["gated"] * 6 + ["processed"] * 3
     assert [row.id for row in sheet.rows] == ["obs-garage-0-0", "obs-garage-3-0", "obs-garage-6-0"]
@@ -319,3 +319,124 @@ async def test_the_budget_bounds_what_is_under_way_but_lets_one_giant_pass() -> 
 
     await asyncio.gather(*(hold(30) for _ in range(20)), hold(500))
     assert peak == 90
+
+
+async def test_a_giant_is_not_overtaken_for_ever() -> None:
+    budget, done = Budget(100), []
+
+    async def hold(size: int) -> None:
+        async with budget.hold(size):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        done.append(size)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(hold(30))
+        group.create_task(hold(500))
+        for _ in range(50):
+            await asyncio.sleep(0)
+            group.create_task(hold(30))
+    assert len(done) == 55 and done.index(500) < 10
+
+
+async def test_a_waiter_that_is_cancelled_leaves_the_budget_to_the_others() -> None:
+    budget = Budget(10)
+    await budget.take(10)
+    first, second = asyncio.create_task(budget.take(20)), asyncio.create_task(budget.take(5))
+    await asyncio.sleep(0)
+    first.cancel()
+    budget.give(10)
+    await second
+    budget.give(5)
+    await budget.take(10)
+
+
+async def test_rules_that_break_make_one_dead_letter_and_hold_up_nobody() -> None:
+    log, sheet = Log([[frame_event(n) for n in range(12)]]), Sheet()
+
+    def rules(observation: Observation) -> list[Alert]:
+        if observation.id == "obs-garage-3-0":
+            raise ValueError("a bug in a rule")
+        return []
+
+    async with asyncio.timeout(20):
+        await pipeline(log, sheet, rules=rules).run()
+    assert log.outcomes().pop("garage-3") == "dead"
+    assert sorted(log.outcomes().values()) == ["dead"] + ["processed"] * 11 and len(sheet.rows) == 11
+
+
+async def test_rules_that_cannot_keep_their_state_end_the_loop_and_settle_nothing() -> None:
+    def rules(observation: Observation) -> list[Alert]:
+        raise StoreUnavailable("the disk is full")
+
+    log = Log([[frame_event(n) for n in range(6)]])
+    async with asyncio.timeout(20):
+        with pytest.raises(ExceptionGroup) as raised:
+            await pipeline(log, Sheet(), rules=rules).run()
+    assert raised.value.subgroup(StoreUnavailable) and log.settled == {}
+
+
+async def test_models_that_never_answer_end_the_loop_and_settle_nothing() -> None:
+    async def never(frame: Frame, admission: Admission, delivery: Delivery) -> Observation:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    log = Log([[frame_event(0)]])
+    with pytest.raises(ExceptionGroup) as raised:
+        await pipeline(log, Sheet(), describe=never, limits=Limits(patience_s=0.01)).run()
+    assert raised.value.subgroup(DeviceFailed) and log.settled == {}
+
+
+async def test_a_gate_that_breaks_makes_dead_letters_of_its_own_source_only() -> None:
+    class Broken:
+        def admit(self, frame: Frame) -> Admission:
+            raise ValueError("a bug in the gate")
+
+    gates = {"a": Broken(), "b": Open()}
+    log, sheet = Log([[frame_event(n, source) for n in range(4) for source in "ab"]]), Sheet()
+    await pipeline(log, sheet, gate_of=lambda stream, delivery: gates[stream]).run()
+    assert {name: str(end) for name, (end, _) in log.settled.items() if name[0] == "a"} == {
+        f"a-{n}": "dead" for n in range(4)
+    }
+    assert len(sheet.rows) == 4
+
+
+async def test_large_frames_of_a_film_are_decoded_no_further_ahead_than_the_bytes_allow() -> None:
+    ahead = peak = 0
+
+    class Large(Plain):
+        def decode(self, event: Event) -> Iterator[Frame]:
+            nonlocal ahead, peak
+            for index in range(40):
+                ahead += 1
+                peak = max(peak, ahead)
+                frame = frame_of(event, index, float(index))
+                frame.width, frame.height = 1000, 1000
+                yield frame
+
+    class Counting(Sheet):
+        async def write(self, observation: Observation, alerts: Sequence[Alert], frame: Frame) -> None:
+            nonlocal ahead
+            await super().write(observation, alerts, frame)
+            ahead -= 1
+
+    log = Log([[file_event("film", "video/mp4")]], Traffic.UPLOAD)
+    limits = Limits(step=8, step_bytes=6_000_000, budget_bytes=7_000_000)
+    await pipeline(log, Counting(), decoder=Large(), limits=limits).run()
+    assert log.outcomes() == {"film": "processed"} and peak <= 5
+
+
+async def test_back_filled_frames_wait_as_uploads_do_beside_their_source_live() -> None:
+    streams: list[str] = []
+
+    def gate_of(stream: str, delivery: Delivery) -> Open:
+        streams.append(stream)
+        return Open()
+
+    later, live = Log([[frame_event(0), frame_event(1)]], Traffic.UPLOAD), Log([[frame_event(2)]])
+    shedding = Lenient(limit_s=-1e9, refuse="garage")
+    sheet = Sheet()
+    await pipeline(later, sheet, sources=[later, live], gate_of=gate_of, shedding=shedding).run()
+    assert set(later.outcomes().values()) == {"processed"} and live.outcomes() == {"garage-2": "shed"}
+    assert streams == ["garage" + LATER] * 2

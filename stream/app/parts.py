@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,9 @@ if TYPE_CHECKING:
     from faststream.kafka import KafkaBroker
 
     from stream.capture import Camera, Folder
-    from stream.config import CameraSettings, Settings
+    from stream.config import Settings
     from stream.decode import MediaDecoder
-    from stream.gate import MotionGate
-    from stream.rules import Rules
+    from stream.rules import Rules, SavedRules
     from stream.sinks import Blobs, EventPublisher, Snapshots
     from stream.types import Publisher, Store
 
@@ -84,38 +82,11 @@ def rules(settings: Settings) -> Rules:
     return Rules.load(settings.rules if isinstance(settings.rules, Path) else list(settings.rules))
 
 
-class Gates:
-    """One gate a source, kept across rebalances, the longest unused dropped beyond `most`."""
+def saved_rules(settings: Settings) -> SavedRules:
+    """The rules, with the cool-downs that an earlier process left in the data folder."""
+    from stream.rules import SavedRules
 
-    def __init__(self, settings: Settings, most: int = 4096) -> None:
-        self._options = settings.gate
-        self._cameras = {camera.name: camera for camera in settings.cameras}
-        self._most = most
-        self._gates: OrderedDict[str, MotionGate] = OrderedDict()
-
-    def __call__(self, source: str) -> MotionGate:
-        """Called on the source's own lane; lanes touch different sources."""
-        gate = self._gates.get(source)
-        if gate is None:
-            gate = self._gates[source] = self._make(self._cameras.get(source))
-            while len(self._gates) > self._most:
-                self._gates.popitem(last=False)
-        return gate
-
-    def _make(self, camera: CameraSettings | None) -> MotionGate:
-        from stream.gate import GateSettings, MotionGate
-
-        options = self._options
-        return MotionGate(
-            GateSettings(
-                zones=camera.zones if camera else (),
-                masks=camera.masks if camera else (),
-                min_size=options.min_size,
-                max_size=options.max_size,
-                interval_s=options.interval_s,
-                every_frame=not options.enabled,
-            )
-        )
+    return SavedRules(rules(settings), settings.data_dir / "rules.state")
 
 
 def publisher(settings: Settings, broker: KafkaBroker) -> EventPublisher:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from stream import wire
 from stream.app import parts
 from stream.app.describe import Describer
+from stream.app.gates import Gates, GateStates
 from stream.app.load import LoadMeter
 from stream.consume import Caution, Consumer, DeadLetterTopic, Ledger, Limits
 from stream.gate import Novelty, Sampler
@@ -82,14 +83,17 @@ async def open_process(
         outbox = await stack.enter_async_context(Outbox([store, topics, *extra_sinks], parts.snapshots(settings)))
         consumers = [await stack.enter_async_context(consumer) for consumer in _consumers(settings, broker)]
         sampler = _sampler(settings)
+        gates = Gates(settings, GateStates(settings.data_dir / "gates"))
+        consumers[0].follow_partitions(lambda: asyncio.to_thread(gates.save), gates.keep)
+        stack.push_async_callback(asyncio.to_thread, gates.save)
         pipeline = Pipeline(
             sources=consumers,
             decoder=parts.decoder(settings),
-            gate_of=parts.Gates(settings),
+            gate_of=gates,
             describe=_describer(settings, scheduler),
             scheduler=scheduler,
             order=Sequencer[Seen](),
-            rules=parts.rules(settings).apply,
+            rules=parts.saved_rules(settings).apply,
             outbox=outbox,
             shedding=sampler,
             now=now,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -127,6 +127,12 @@ class Consumer:
         self._pump.stopping.set()
         self._give_back()
         self._chunks.end()
+
+    def follow_partitions(
+        self, revoked: Callable[[], Awaitable[None]], assigned: Callable[[frozenset[int]], None]
+    ) -> None:
+        """Be told when the group takes everything away (what is in flight has ended by then) and what it then gives."""
+        self._member.on_revoked, self._member.on_assigned = revoked, assigned
 
     def lag(self) -> int:
         """Records of our partitions that are not done, as far as the end of the log is known."""

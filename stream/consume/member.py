@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
@@ -23,6 +23,10 @@ from stream.consume.parts import Part
 from stream.types import Traffic
 
 log = logging.getLogger(__name__)
+
+
+async def _nothing() -> None:
+    """Nobody asked to be told."""
 
 
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -52,6 +56,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         self.settled = asyncio.Event()  # set at every completion; whoever waits clears it
         self.away_since: float | None = clock()  # None while this is a member that knows its partitions
         self.give_back: Callable[[], None] = lambda: None  # drops what was fetched and not handed out
+        self.on_revoked: Callable[[], Awaitable[None]] = _nothing
+        self.on_assigned: Callable[[frozenset[int]], None] = lambda partitions: None
         self._gauge = metrics.IN_FLIGHT_BYTES.labels(traffic)
 
     @property
@@ -152,6 +158,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
                 if edges.generation(self.consumer) == self.generation:
                     await self.drained(self.limits.drain_s)
                     await self.commit(closing=True)
+                    await self.on_revoked()
                 else:
                     log.warning("group %s: evicted from generation %d", self.group, self.generation)
         finally:
@@ -165,6 +172,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             if tps:
                 self.consumer.pause(*tps)  # until their past is known
         self.parts = {tp: Part(tp) for tp in tps}
+        self.on_assigned(frozenset(tp.partition for tp in tps))
         self.moved_at = self.clock()
         self.away_since = None
         log.info("group %s: generation %d, %d partitions", self.group, self.generation, len(tps))

@@ -111,8 +111,7 @@ class Budget:
             if turn.done() and not turn.cancelled():
                 self.release(size_bytes)  # the room was given in the same moment
             else:
-                self._waiting.remove((size_bytes, turn))
-                self._wake()
+                self._wake()  # past this one, which is cancelled
             raise
 
     def release(self, size_bytes: int) -> None:
@@ -120,10 +119,11 @@ class Budget:
         self._wake()
 
     def _wake(self) -> None:
-        while self._waiting and self._room(self._waiting[0][0]):
+        while self._waiting and (self._waiting[0][1].cancelled() or self._room(self._waiting[0][0])):
             size_bytes, turn = self._waiting.popleft()
-            self.used_bytes += size_bytes
-            turn.set_result(None)
+            if not turn.cancelled():
+                self.used_bytes += size_bytes
+                turn.set_result(None)
 
     def _room(self, size_bytes: int) -> bool:
         return self.used_bytes == 0 or self.used_bytes + size_bytes <= self._max
