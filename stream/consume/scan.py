@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
 
 from stream.consume.audit import Place
 from stream.consume.pump import record_of
 from stream.errors import BrokerUnavailable
 from stream.types import Record
+
+_NOT_YET = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
+_TRIES, _RETRY_S = 40, 0.25
 
 
 async def scan(bootstrap: str, topic: str, client: Mapping[str, Any] | None = None) -> AsyncIterator[Record]:
@@ -62,9 +71,7 @@ async def committed_offsets(
     try:
         await admin.start()
         # Named one by one: the embedded broker has no answer for all partitions of a group.
-        found = {
-            group: await admin.list_consumer_group_offsets(group, partitions=tps) for group, tps in by_group.items()
-        }
+        found = {group: await _offsets_of(admin, group, tps) for group, tps in by_group.items()}
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"cannot read committed offsets at {bootstrap}: {error!r}") from error
     finally:
@@ -75,3 +82,16 @@ async def committed_offsets(
         for tp, place in offsets.items()
         if place.offset >= 0
     }
+
+
+async def _offsets_of(admin: AIOKafkaAdminClient, group: str, tps: list[TopicPartition]) -> Any:
+    """A broker that has just started has no coordinator for a group at first: asked again for a while."""
+    tries = 0
+    while True:
+        try:
+            return await admin.list_consumer_group_offsets(group, partitions=tps)
+        except _NOT_YET:
+            tries += 1
+            if tries > _TRIES:
+                raise
+            await asyncio.sleep(_RETRY_S)
