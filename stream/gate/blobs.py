@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream.gate.background import Background
 from stream.gate.clutter import Clutter
+from stream.gate.light import is_light
 from stream.gate.picture import Plane
 from stream.gate.settings import Tuning
 
@@ -139,26 +140,11 @@ class BlobFinder:
     def _is_light(
         self, rect: Rect, picture: Plane, difference: Plane, weak: Plane, back: Background, found: Blobs
     ) -> bool:
-        """Whether the rim of a blob shows no edge: the border of an object is sharp, that of light is soft."""
-        x1, y1, x2, y2 = rect
-        rows, columns = weak.shape
-        around = (slice(max(0, y1 - 1), min(rows, y2 + 1)), slice(max(0, x1 - 1), min(columns, x2 + 1)))
-        inside = weak[around]
-        rim = cv2.subtract(inside, cv2.erode(inside, _SQUARE, borderValue=255))
-        signed = cv2.subtract(picture[around], back.seen[around], dtype=cv2.CV_16S)
-        slope = cv2.max(
-            cv2.convertScaleAbs(cv2.Sobel(signed, cv2.CV_16S, 1, 0), alpha=0.5),
-            cv2.convertScaleAbs(cv2.Sobel(signed, cv2.CV_16S, 0, 1), alpha=0.5),
-        )  # four times the gradient per pixel
-        mean = cv2.mean(difference[around], inside)[0]
-        sharp = cv2.compare(slope, 4 * self._tuning.soft_edge * mean, cv2.CMP_GT)
-        soft = 1 - cv2.countNonZero(cv2.bitwise_and(sharp, rim)) / max(1, cv2.countNonZero(rim))
-        if cv2.countNonZero(cv2.bitwise_and(sharp, inside)) > self._tuning.soft_inside * cv2.countNonZero(inside):
-            return False  # windows, clothes: light has no pattern of its own
-        if soft > self._tuning.soft_rim - 0.03 and cv2.countNonZero(inside) > 120:
-            found.soft = True
-        if soft <= self._tuning.soft_rim:
+        """Whether a blob is only light; notes it."""
+        if not is_light(rect, picture, difference, weak, back, self._tuning):
             return False
+        x1, y1, x2, y2 = rect
+        found.soft = found.soft or cv2.countNonZero(weak[y1:y2, x1:x2]) > 120
         found.lights.append(rect)
         return True
 

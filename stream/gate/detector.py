@@ -15,13 +15,15 @@ from stream.gate.ghosts import left_behind, shadows
 from stream.gate.memory import Memory
 from stream.gate.picture import Places, Plane, Reducer
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
-from stream.gate.split import tightened
+from stream.gate.split import joined, tightened
 from stream.gate.tracks import Track, Tracks
 from stream.types import Box, Reason
 
 _WARM = 3  # frames until the background is used
 _CALM = 4  # calm frames after which a changed scene is accepted
 _SHAKY = 110  # mean of the mask (0 or 255) of a box that trembles
+_MARGIN = 0.03  # that boxes are larger on each side, beside half a px: edges are below the threshold
+_PROVEN_S = 4.0  # by then what is solid has moved on, or it is the tree itself
 _NOMINAL_S = 0.1  # frame distance that is assumed until it is known
 
 
@@ -184,7 +186,7 @@ class Detector:
         earlier = list(self._tracks.all)
         tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky)
         self._enliven(picture, tracks)
-        movers = [t.rect for t in tracks if t.moved]
+        movers = [t.rect for t in tracks if t.moved or (not t.trembles and self._at_s - t.born_s < _PROVEN_S)]
         self._clutter.learn(blobs.small, movers)
         keep, weight = blobs.keep, self._weight()
         for track in tracks:
@@ -287,13 +289,15 @@ class Detector:
             if relit or blobs.lights:
                 return Motion(Reason.LIGHT, share)
             return Motion(Reason.CLUTTER if blobs.small else Reason.STILL, share)
+        across, down = self.luma_shape[1] / self._shape[1], self.luma_shape[0] / self._shape[0]
+        rows, columns = self._shape
         boxes: list[Box] = []
         moving: list[bool] = []
-        across, down = self.luma_shape[1] / self._shape[1], self.luma_shape[0] / self._shape[0]
-        for track in shown:
-            x1, y1, x2, y2 = track.rect
-            boxes.append(Box(x1 * across, y1 * down, x2 * across, y2 * down))
-            moving.append(not track.settled)
+        for (x1, y1, x2, y2), moves in joined([(t.rect, not t.settled) for t in shown]):
+            dx, dy = 0.5 + _MARGIN * (x2 - x1), 0.5 + _MARGIN * (y2 - y1)
+            left, top, right, bottom = max(0, x1 - dx), max(0, y1 - dy), min(columns, x2 + dx), min(rows, y2 + dy)
+            boxes.append(Box(left * across, top * down, right * across, bottom * down))
+            moving.append(moves)
         if any(moving):
             return Motion(Reason.MOTION, share, tuple(boxes), tuple(moving))
         fresh = any(t.settled and t.moves_s == self._at_s for t in shown)

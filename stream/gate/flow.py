@@ -19,6 +19,7 @@ _MEMORY_S = 2.0
 _SHAKY = 0.4  # share of the motion that goes on, below which a block only trembles
 _STEADY = 0.75  # ... and above which it does not any more
 _HOLD_S = 20.0  # wind comes in gusts: what trembled once is watched for this long
+_LASTS_S = 3.0  # leaves do not stop; who swings the arms in passing is gone by then
 _FAINT = 6.0  # flow (levels^2) below this says nothing
 
 
@@ -32,6 +33,7 @@ class Coherence:
         self._last_s = 0.0
         self._along = np.zeros((2, *self._grid), np.float32)
         self._total = np.zeros(self._grid, np.float32)
+        self._active = np.zeros(self._grid, np.float32)  # share of the time that there is any flow
         self._until_s = np.full(self._grid, -np.inf)
         self.to_and_fro: Plane | None = None  # 255 where motion goes nowhere, in the reduced picture; None: nowhere
 
@@ -53,11 +55,13 @@ class Coherence:
         across, down = cv2.spatialGradient(mean)
         flow = np.stack([self._blocks(change, across), self._blocks(change, down)])
         share = min(1.0, passed / _MEMORY_S)
+        size = np.hypot(flow[0], flow[1])
+        self._active += min(1.0, passed / _LASTS_S) * ((size > _FAINT) - self._active)
         self._along += share * (flow - self._along)
-        self._total += share * (np.hypot(flow[0], flow[1]) - self._total)
+        self._total += share * (size - self._total)
         going = np.hypot(self._along[0], self._along[1])
         moves = self._total > _FAINT
-        self._until_s[(going < _SHAKY * self._total) & moves] = now_s + _HOLD_S
+        self._until_s[(going < _SHAKY * self._total) & moves & (self._active > 0.5)] = now_s + _HOLD_S
         self._until_s[(going > _STEADY * self._total) & moves] = -np.inf
         shaky = self._until_s > now_s
         if not shaky.any():

@@ -55,9 +55,8 @@ class Tuning:
     min_peak: int = 4  # an object's strongest pixel exceeds its threshold by this
     confirm_frames: int = 2  # an object is seen this often before it counts ...
     solid_area: int = 90  # ... unless it is at least this large and filled
-    soft_rim: float = 0.65  # share of rim pixels without an edge from which a blob is light
-    soft_edge: float = 0.16  # a rim gradient below this share of the mean difference is no edge
-    soft_inside: float = 0.2  # light has fewer edges than this share of its pixels
+    soft_edge: float = 0.38  # a gradient above this share of the mean difference is an edge ...
+    soft_share: float = 0.05  # ... and light has fewer of them than this share of its pixels
     still_s: float = 1.2  # a blob that never moved is part of the scene after this
     toggle_s: float = 0.6  # a pixel that changes for no longer than this at a time may be foliage
     toggle_rate: float = 0.06  # share of time that a foliage pixel changes

@@ -17,6 +17,7 @@ _LEAST = 300  # boxes smaller than this are tight enough, px^2 ...
 _LARGE = 900  # ... and below this only what is mostly empty is cut: one person is not
 _SAVES = 0.88  # a cut must leave less than this share of the area
 _TRIES = 0.97  # ... a single one this, if further cuts follow
+_FEW = 8  # boxes up to which stacked ones are joined
 _ROUNDS = 5
 _SQUARE = np.ones((3, 3), np.uint8)
 _GRID = 16  # blobs are cut on a grid of this many cells a side: all of a frame's blobs in one pass
@@ -126,3 +127,33 @@ def _parts(weak: Plane, rect: Rect, down: bool, at: int) -> list[Rect]:
         if width * height >= 4:
             found.append((left + x, top + y, left + x + width, top + y + height))
     return found
+
+
+def joined(boxes: list[tuple[Rect, bool]]) -> list[tuple[Rect, bool]]:
+    """Boxes above each other joined to one, where few are seen: a faint person is found as a head and a pair of legs.
+
+    Each comes with a flag (it moves); a joined box moves when one of its parts does. In dense scenes nothing is joined.
+    """
+    if not 1 < len(boxes) <= _FEW:
+        return boxes
+    open_ = sorted(boxes, key=lambda item: item[0][1])
+    found: list[tuple[Rect, bool]] = []
+    while open_:
+        rect, moves = open_.pop(0)
+        for index, (other, other_moves) in enumerate(open_):
+            if _stacked(rect, other):
+                rect = (min(rect[0], other[0]), rect[1], max(rect[2], other[2]), max(rect[3], other[3]))
+                open_[index] = (rect, moves or other_moves)
+                break
+        else:
+            found.append((rect, moves))
+    return found
+
+
+def _stacked(upper: Rect, lower: Rect) -> bool:
+    """Whether two boxes share most of their columns and the gap is below half of the higher one: parts of someone upright."""
+    common = min(upper[2], lower[2]) - max(upper[0], lower[0])
+    gap = lower[1] - upper[3]
+    high = max(upper[3] - upper[1], lower[3] - lower[1])
+    narrow, wide = sorted((upper[2] - upper[0], lower[2] - lower[0]))
+    return wide < 2 * narrow + 2 and common > 0.6 * narrow and gap < 0.5 * high and wide < 1.2 * high

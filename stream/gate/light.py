@@ -1,0 +1,52 @@
+"""Whether a blob is only light: a cloud's shadow, headlights, an insect out of focus before the lens.
+
+The border of an object is sharp, and an object hides the texture behind it. Light is soft, and the texture goes on in
+it: what it adds (a lamp) or the factor it multiplies by (a shadow) has no edges of its own. Both are tried.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from stream.gate.background import Background
+from stream.gate.picture import Plane
+from stream.gate.settings import Tuning
+
+_LARGE = 250  # pixels from which a factor can be told from noise
+_SMALL_AT_BORDER = 400
+_DARK = 6.0  # keeps ratios of dark pixels finite
+
+
+def is_light(
+    rect: tuple[int, int, int, int], picture: Plane, difference: Plane, weak: Plane, back: Background, tuning: Tuning
+) -> bool:
+    """Whether hardly a pixel of the blob lies on an edge that the background does not have.
+
+    In the lab the 95th percentile of the gradient, as a share of the mean difference, is below .38 for insects, clouds
+    and headlights, above .46 for people of any contrast; 1 % of the blobs of real streets are below .40.
+    """
+    x1, y1, x2, y2 = rect
+    rows, columns = weak.shape
+    around = (slice(max(0, y1 - 1), min(rows, y2 + 1)), slice(max(0, x1 - 1), min(columns, x2 + 1)))
+    inside = weak[around]
+    pixels = cv2.countNonZero(inside)
+    if pixels < _SMALL_AT_BORDER and (x1 <= 0 or y1 <= 0 or x2 >= columns or y2 >= rows):
+        return False  # the sharp side of what comes in may still be outside
+    now, known = picture[around], back.seen[around]
+    added = cv2.subtract(now, known, dtype=cv2.CV_32F)
+    allowed = tuning.soft_share * pixels
+    if _edges(added, cv2.mean(difference[around], inside)[0], inside, tuning.soft_edge) < allowed:
+        return True
+    if pixels < _LARGE:
+        return False
+    factor = cv2.divide(cv2.add(now, _DARK, dtype=cv2.CV_32F), cv2.add(known, _DARK, dtype=cv2.CV_32F))
+    change = cv2.mean(cv2.absdiff(factor, np.ones_like(factor)), inside)[0]
+    return _edges(factor, change, inside, tuning.soft_edge) < allowed
+
+
+def _edges(field: np.ndarray, mean: float, inside: Plane, share: float) -> int:  # type: ignore[type-arg]
+    """Pixels inside where a field of changes, of which `mean` is the mean amount, has a gradient above its share."""
+    slope = cv2.max(np.abs(cv2.Sobel(field, cv2.CV_32F, 1, 0)), np.abs(cv2.Sobel(field, cv2.CV_32F, 0, 1)))
+    sharp = cv2.compare(slope, 8 * share * mean, cv2.CMP_GT)
+    return cv2.countNonZero(cv2.bitwise_and(sharp, inside))
