@@ -26,7 +26,13 @@ def run(args: argparse.Namespace) -> int:
     if not roles or roles - set(ROLES):
         raise errors.Misconfigured(f"--role {args.role}: the roles are {', '.join(ROLES)}")
     common.set_up_logging()
-    asyncio.run(serve(common.settings_of(args), roles))
+    settings = common.settings_of(args)
+    if settings.kafka.bootstrap == "embedded" and "process" not in roles:
+        raise errors.Misconfigured(
+            f"--role {args.role}: the embedded broker lives in the process that runs `process`; "
+            "roles in processes of their own need a real Kafka: set kafka.bootstrap"
+        )
+    asyncio.run(serve(settings, roles))
     return 0
 
 

@@ -9,11 +9,13 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stream import errors
 from stream.app import parts, service
 from stream.app.board import Load
+from stream.app.follow import keep_live
 from stream.app.load import Totals
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class Worker:
             jobs += [folder.run for folder in parts.watched_folders(self.settings, self.publisher)]
         if self.process:
             jobs += [self._watch_health, self.process.follow_load]
+        elif self.live:
+            jobs.append(partial(keep_live, self.settings, self.live))
         return jobs
 
     async def _watch_health(self) -> None:
@@ -265,6 +269,7 @@ async def _serve(worker: Worker, app: Any, stack: AsyncExitStack) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((web.host, web.port))
+        listener.listen()  # so that whoever reads the address below is not refused
     except OSError as error:
         listener.close()
         raise errors.Misconfigured(

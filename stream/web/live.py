@@ -26,6 +26,10 @@ class Live:
         self._closed = False
 
     async def write(self, observations: Sequence[Observation], alerts: Sequence[Alert]) -> None:
+        """As `tell`: there is nothing to wait for."""
+        self.tell(observations, alerts)
+
+    def tell(self, observations: Sequence[Observation], alerts: Sequence[Alert]) -> None:
         """Observations first, so that whoever follows an alert finds its observation. Redelivered ones are left out."""
         known = {entry.id for entry in self._latest}
         entries: list[Seen] = [*observations, *alerts]
