@@ -1,6 +1,7 @@
 """Turn the demo models' checkpoints into models/onnx: python -m models.export_demo --work DIR [--out DIR].
 
-Runs in the training environment. Without checkpoints (--random) it writes models of the same shape with random weights.
+Runs in the training environment. A model whose checkpoint is not in the work folder is left as it is. --random writes
+models of the same shape with random weights.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def _write_manifest(folder: Path, architecture: str, tasks: list[str] | None) ->
 
 
 def main() -> None:
-    """Export both models."""
+    """Export the models that have a checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--work", type=Path, help="the trainers' work folder")
@@ -167,8 +168,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "onnx")
     args = parser.parse_args()
     work: Path | None = args.work
-    export_florence(args.out / "florence2-demo", work and work / "florence.pt")
-    export_siglip(args.out / "siglip-demo", work and work / "siglip.pt")
+    checkpoints = {name: work and work / f"{name}.pt" for name in ("florence", "siglip")}
+    if not any(path is None or path.is_file() for path in checkpoints.values()):
+        parser.error(f"no checkpoint in {work}: train first")
+    for name, path in checkpoints.items():
+        if path is not None and not path.is_file():
+            print(f"no {path}: that model is left as it is")
+        elif name == "florence":
+            export_florence(args.out / "florence2-demo", path)
+        else:
+            export_siglip(args.out / "siglip-demo", path)
 
 
 if __name__ == "__main__":
