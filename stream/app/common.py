@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from stream import errors
 
@@ -29,8 +30,22 @@ def settings_of(args: argparse.Namespace, **overrides: Any) -> Settings:
 
 def set_up_logging(level: str = "INFO") -> None:
     """One line a message on stderr; libraries speak from WARNING on."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[_Stderr()]
+    )
     logging.getLogger("stream").setLevel(os.environ.get("SEESTREAM_LOG", level))
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Whatever `sys.stderr` is at the moment: rich puts its own there, which keeps lines out of a live table."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """The base class sets what it took at the start."""
 
 
 def data_folder(settings: Settings) -> Path:

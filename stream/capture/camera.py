@@ -79,6 +79,7 @@ class Camera:
         self._clock = StreamClock()
         self._stop = threading.Event()
         self._connected = False
+        self._told = False  # of the outage that lasts
 
         self._failure: Exception | None = None
 
@@ -167,13 +168,14 @@ class Camera:
         self._backoff.reset()
         if not self._connected:
             _LOG.info("camera %s: connected to %s", self.name, self._address)
-        self._connected = True
+        self._connected, self._told = True, False
         CAMERA_CONNECTED.labels(self.name).set(1)
         return self._now()
 
     def _disconnect(self, reason: str) -> None:
         pause_s = self._backoff.next_s()
-        level = logging.WARNING if self._connected else logging.INFO
+        level = logging.INFO if self._told else logging.WARNING  # once for each outage, also for one from the start
+        self._told = True
         _LOG.log(level, "camera %s: %s; trying again in %.1f s", self.name, reason, pause_s)
         self._connected = False
         CAMERA_CONNECTED.labels(self.name).set(0)

@@ -166,8 +166,12 @@ async def test_a_server_that_is_silent_is_given_up(kept: Kept, running: Any, cap
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live"
         async with running(Camera("yard", url, kept, timeout_s=0.2, wait=pauses.wait)):
             await pauses.next()
+            pauses.go_on()
+            await pauses.next()
             pauses.go_on(9)
     assert "nothing that can be read came from it in time" in caplog.text
+    levels = [record.levelno for record in caplog.records if "trying again" in record.getMessage()]
+    assert levels[:2] == [logging.WARNING, logging.INFO], "an outage is told once, also one from the start"
 
 
 async def test_stopping_does_not_wait_for_a_silent_server(kept: Kept, running: Any) -> None:
