@@ -23,8 +23,10 @@ class Totals:
 
     pictures: float  # in vision batches
     batches: float  # vision batches
+    embedded: float  # frames in embedding batches: every frame that is looked at, of all traffic
     compute_s: float  # in all model calls
     looks: float  # live events processed
+    dead: float  # live events that failed
     uploads: float
     queued_s: float  # waited by live frames before their first model call
     queued: float
@@ -35,8 +37,10 @@ class Totals:
         return cls(
             pictures=sample("seestream_batch_size_sum", stage="vision"),
             batches=sample("seestream_batch_size_count", stage="vision"),
+            embedded=sample("seestream_batch_size_sum", stage="embed"),
             compute_s=sum(sample("seestream_compute_seconds_sum", stage=stage) for stage in STAGES),
             looks=sample("seestream_events_total", traffic="live", outcome="processed"),
+            dead=sample("seestream_events_total", traffic="live", outcome="dead"),
             uploads=sample("seestream_events_total", traffic="upload", outcome="processed"),
             queued_s=sample("seestream_queue_seconds_sum", traffic="live"),
             queued=sample("seestream_queue_seconds_count", traffic="live"),
@@ -62,9 +66,11 @@ class LoadMeter:
         waited = totals.queued - before.queued
         return Load(
             at=at,
-            looked=round(totals.looks - before.looks),
+            # Uploads count: they keep the device busy, and what it could do for live frames is measured by that.
+            looked=round(max(totals.embedded - before.embedded, totals.pictures - before.pictures)),
             occupancy=min(1.0, (totals.compute_s - before.compute_s) / passed_s),
             queue_age_s=(totals.queued_s - before.queued_s) / waited if waited else 0.0,
             lag_records=self.lag(),
             consumed=round(totals.fetched - before.fetched),
+            ended=round(totals.looks + totals.dead - before.looks - before.dead),
         )

@@ -2,7 +2,8 @@
 
 The device's capacity is measured (looks finished over the share of time it was busy), the total rate follows it with a
 proportional term on the queue's age: a queue is an integrator, so this settles without oscillation. The total is divided
-by weighted max-min fairness over a floor that every camera keeps.
+by weighted max-min fairness over a floor that every camera keeps. What the device could not do within the age limit is
+not begun: on a slow device it is this that bounds the age, and it comes before the floor.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _FREE = 0.6  # occupancy below which nothing needs to be limited
 _URGENT = frozenset({Reason.FIRST, Reason.SCENE, Reason.SETTLED, Reason.FORCED})
 _FORGET_S = 600.0
 _BURST = 2.0  # looks that a camera may save up
-_START = 32  # looks in an interval before anything is known of the device
+_START = 8  # looks that may wait before anything is known of the device; four times as many whenever it had time
+_DEPTH = 0.4  # looks that may wait: what the device does in this share of the age limit
+_LEAST_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,12 @@ class Load:
     """What was measured over one interval. Counts are since the interval before."""
 
     at: datetime
-    looked: int  # frames that the models finished
+    looked: int  # frames that the models finished, of all traffic: uploads keep the device busy too
     occupancy: float  # share of the interval that the device was busy, 0 to 1
     queue_age_s: float  # how long the frame now at its turn has waited
     lag_records: int = 0  # in the log and not fetched
     consumed: int = 0  # records fetched
+    ended: int | None = None  # live looks that ended; None: all that were wanted
 
 
 @dataclass(slots=True)
@@ -62,9 +66,10 @@ class Sampler:
         self._max_age_s, self._floor = max_age_s, floor_fps
         self._priorities = dict(priorities or {})
         self._cameras: dict[str, _Camera] = {}
-        self._capacity: float | None = None  # looks a second; None until the device was busy for once
+        self._capacity: float | None = None  # looks a second; None until it was measured
         self._at: datetime | None = None
-        self._unproven = 0  # looks taken on trust since the device was last known to have time
+        self._waiting = 0  # looks that were wanted and have not ended, as far as is known
+        self._depth = float(_START)  # as many may wait
         self.total: float | None = None
         """Looks a second that are shared out now; None: no limit."""
         self.idle = True
@@ -83,14 +88,15 @@ class Sampler:
         if camera is None:
             camera = self._cameras[source] = _Camera(1.0, now, self._floor)
         camera.wanted += 1
-        if self.total is None and (self._capacity is not None or self._unproven < _START):
-            self._unproven += 1
-            return True
-        passed = max(0.0, (now - camera.at).total_seconds())
-        camera.tokens, camera.at = min(_BURST, camera.tokens + passed * camera.rate), max(now, camera.at)
-        if camera.tokens < (0 if admission.reason in _URGENT else 1):
+        if self.total is not None:
+            passed = max(0.0, (now - camera.at).total_seconds())
+            camera.tokens, camera.at = min(_BURST, camera.tokens + passed * camera.rate), max(now, camera.at)
+        if self._waiting >= self._depth or (
+            self.total is not None and camera.tokens < (0 if admission.reason in _URGENT else 1)
+        ):
             return False
-        camera.tokens -= 1
+        self._waiting += 1
+        camera.tokens -= self.total is not None
         return True
 
     def observe(self, load: Load) -> None:
@@ -121,12 +127,16 @@ class Sampler:
         behind = load.lag_records * passed / load.consumed if load.consumed else 0.0
         age = max(load.queue_age_s, min(behind, self._max_age_s))
         target = _TARGET * self._max_age_s
-        if load.occupancy > 0.3 and load.looked:
+        # A device with little to do makes smaller batches: what is found then is too low, and found anew under load.
+        if load.looked and (load.occupancy > 0.3 or (load.occupancy > 0.02 and load.looked >= _LEAST_DEPTH)):
             found = load.looked / passed / min(1.0, load.occupancy)
-            self._capacity = found if self._capacity is None else self._capacity + 0.3 * (found - self._capacity)
+            self._capacity = (
+                found
+                if self._capacity is None
+                else self._capacity + min(0.3, 0.05 * load.looked) * (found - self._capacity)
+            )
         self.idle = load.occupancy < _FREE and age < 0.25 * target
-        if self.idle:
-            self._unproven = 0
+        self._bound(load)
         demand = sum(camera.demand for camera in self._cameras.values())
         if self._capacity is None or (self.idle and demand < _USES * self._capacity):
             self.total = None
@@ -136,12 +146,24 @@ class Sampler:
         answer = _USES + _FOLLOWS * (1 - age / target) * (1 - _USES if age < target else 1)
         self.total = self._capacity * min(1.0, max(0.2, answer))
 
+    def _bound(self, load: Load) -> None:
+        """How many looks may wait for the device."""
+        none = load.ended is None or load.lag_records == 0  # lag counts what is under way as well
+        self._waiting = 0 if none else max(0, self._waiting - (load.ended or 0))
+        if self._capacity is not None:
+            self._depth = max(_LEAST_DEPTH, _DEPTH * self._max_age_s * self._capacity)
+        elif self.idle:
+            self._depth *= 4
+
     def _share(self, total: float) -> None:
         """Weighted max-min: floors first, then everybody's demand is filled in step with priority and activity."""
         open_ = dict(self._cameras)
+        floor, fits = self._floor, _USES * (self._capacity or total)
+        if floor * len(open_) > fits:  # the device cannot even do the floors: all have the same, nobody is left out
+            floor = min(floor, total / len(open_))
         for camera in open_.values():
-            camera.rate = self._floor
-        left = total - self._floor * len(open_)
+            camera.rate = floor
+        left = total - floor * len(open_)
         while left > 1e-9 and open_:
             weights = {name: self._weight(name, camera) for name, camera in open_.items()}
             step = left / sum(weights.values())
@@ -151,6 +173,10 @@ class Sampler:
                 gain = max(0.0, camera.demand * 1.1 - camera.rate) if full else step * weights[name]
                 camera.rate += gain
                 left -= gain
+        # Nobody needs what is left: then nobody is held to the average of what it wanted.
+        weights = {name: self._weight(name, camera) for name, camera in self._cameras.items()}
+        for name, camera in self._cameras.items():
+            camera.rate += max(0.0, left) * weights[name] / sum(weights.values())
 
     def _weight(self, name: str, camera: _Camera) -> float:
         active = camera.demand / (camera.demand + 1.0)  # 0 idle to 1 busy

@@ -1,89 +1,50 @@
-"""Sampling under load: a hundred cameras and a device that is too slow, on a clock of the test's own."""
+"""Sampling under load: a hundred cameras and a device that is too slow, on a clock of the test's own (bench/sampling.py)."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from bench.sampling import FLOOR_FPS, MAX_AGE_S, START, Nothing, OnlyAge, Simulation
 from stream.errors import Misconfigured
 from stream.gate import Load, Sampler
 from stream.types import Admission, Reason
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 MOTION = Admission(True, Reason.MOTION)
-
-
-@dataclass
-class Simulation:
-    """Cameras that see motion with a probability in each frame, one queue, one device with a fixed service time."""
-
-    sampler: Sampler
-    cameras: int = 100
-    fps: float = 5.0
-    service_s: float = 0.05
-    moving: dict[int, float] = field(default_factory=dict)
-    looks: dict[int, int] = field(default_factory=dict)
-    ages: list[float] = field(default_factory=list)
-    totals: list[float] = field(default_factory=list)
-    queues: list[float] = field(default_factory=list)
-
-    def run(self, seconds: int) -> None:
-        random = np.random.default_rng(5)
-        queue: deque[tuple[float, int]] = deque()
-        free_at = busy = 0.0
-        looked = 0
-        for tick in range(int(seconds * self.fps)):
-            now_s = tick / self.fps
-            now = START + timedelta(seconds=now_s)
-            for camera in range(self.cameras):
-                moves = random.random() < self.moving.get(camera, 0.5)
-                if moves and self.sampler.wants(str(camera), MOTION, now):
-                    queue.append((now_s, camera))
-            while queue and max(free_at, queue[0][0]) + self.service_s <= now_s:
-                captured, camera = queue.popleft()
-                free_at = max(free_at, captured) + self.service_s
-                busy += self.service_s
-                looked += 1
-                self.ages.append(free_at - captured)
-                self.looks[camera] = self.looks.get(camera, 0) + 1
-            if tick % int(self.fps) == 0 and tick:
-                waits = now_s - queue[0][0] if queue else 0.0
-                self.sampler.observe(Load(now, looked, min(1.0, busy), waits))
-                busy, looked = 0.0, 0
-                self.queues.append(waits)
-                if self.sampler.total is not None:
-                    self.totals.append(self.sampler.total)
+SECONDS = 240
 
 
 @pytest.fixture(scope="module")
 def overload() -> Simulation:
     """250 admissions a second for a device that does 20."""
-    simulation = Simulation(Sampler(10.0, 0.1, {"7": 4.0}), moving={3: 0.01})
-    simulation.run(240)
-    return simulation
+    return Simulation(Sampler(MAX_AGE_S, FLOOR_FPS, {"7": 4.0}), moving={3: 0.01}).run(SECONDS)
 
 
 def test_no_camera_falls_below_its_floor(overload: Simulation) -> None:
-    floor = 0.1 * 240
-    assert min(overload.looks[c] for c in range(100) if c != 3) >= 0.9 * floor
+    assert overload.line(SECONDS)["least_of_floor"] >= 0.95
 
 
 def test_the_age_of_looks_stays_below_the_limit(overload: Simulation) -> None:
-    assert np.percentile(overload.ages, 99) <= 10.0
+    assert np.percentile(overload.ages, 99) <= MAX_AGE_S
 
 
 def test_the_device_is_kept_busy(overload: Simulation) -> None:
-    assert sum(overload.looks.values()) >= 0.8 * 20 * 240
+    assert overload.line(SECONDS)["device_busy"] >= 0.85
 
 
 def test_the_rate_settles_instead_of_oscillating(overload: Simulation) -> None:
-    late = np.array(overload.totals[len(overload.totals) // 2 :])
-    assert late.std() <= 0.1 * late.mean()
-    assert np.std(overload.queues[len(overload.queues) // 2 :]) <= 1.0
+    assert overload.line(SECONDS)["swing"] <= 0.1
+
+
+@pytest.mark.parametrize("follows_nothing", [OnlyAge, Nothing])
+def test_without_a_sampler_that_follows_the_load_none_of_this_holds(follows_nothing: type[Sampler]) -> None:
+    simulation = Simulation(follows_nothing(MAX_AGE_S, FLOOR_FPS), moving={3: 0.01}).run(SECONDS)
+    assert np.percentile(simulation.ages, 99) > MAX_AGE_S
+    assert simulation.line(SECONDS)["swing"] is None
+    if follows_nothing is OnlyAge:
+        assert simulation.line(SECONDS)["least_of_floor"] < 0.5
 
 
 def test_priority_gets_more_and_equals_get_the_same(overload: Simulation) -> None:
@@ -92,23 +53,50 @@ def test_priority_gets_more_and_equals_get_the_same(overload: Simulation) -> Non
     assert usual[0] >= 0.6 * usual[-1]
 
 
-def test_nothing_is_limited_while_the_device_has_time() -> None:
-    simulation = Simulation(Sampler(10.0), cameras=3, service_s=0.02)
-    simulation.run(60)
+@pytest.mark.parametrize(("service_s", "cameras"), [(0.02, 3), (0.002, 100)])
+def test_nothing_is_limited_while_the_device_has_time(service_s: float, cameras: int) -> None:
+    simulation = Simulation(Sampler(MAX_AGE_S), cameras=cameras, service_s=service_s).run(60)
     assert simulation.totals == []
     assert simulation.sampler.idle
     assert simulation.sampler.rate("0") is None
+    assert sum(simulation.looks.values()) >= 0.9 * sum(simulation.wanted.values())
+
+
+def test_uploads_that_fill_the_device_take_nothing_from_cameras_that_it_can_serve() -> None:
+    moving = {camera: 0.2 if camera < 2 else 0.0 for camera in range(100)}
+    simulation = Simulation(Sampler(MAX_AGE_S), uploads=True, moving=moving).run(SECONDS)
+    assert simulation.line(SECONDS)["device_busy"] > 0.95
+    assert sum(simulation.looks.values()) >= 0.98 * sum(simulation.wanted.values())
+
+
+def test_a_very_slow_device_is_not_given_more_than_it_can_do_within_the_age_limit() -> None:
+    simulation = Simulation(Sampler(MAX_AGE_S), cameras=6, service_s=1.5).run(SECONDS)
+    assert np.percentile(simulation.ages, 99) <= MAX_AGE_S
+    assert simulation.line(SECONDS)["least_of_floor"] >= 0.9
+
+
+def test_where_not_even_the_floors_fit_nobody_is_left_out() -> None:
+    simulation = Simulation(Sampler(MAX_AGE_S), service_s=0.5).run(SECONDS)  # 2 looks a second, the floors ask for 10
+    assert np.percentile(simulation.ages, 99) <= MAX_AGE_S
+    assert min(simulation.looks.get(camera, 0) for camera in range(100)) >= 2
 
 
 def test_the_limit_is_lifted_when_the_load_is_gone() -> None:
-    simulation = Simulation(Sampler(10.0))
-    simulation.run(60)
-    sampler = simulation.sampler
+    sampler = Simulation(Sampler(MAX_AGE_S)).run(60).sampler
     assert sampler.total is not None
     for second in range(61, 120):
         sampler.observe(Load(START + timedelta(seconds=second), 0, 0.0, 0.0))
     assert sampler.total is None
     assert sampler.wants("0", MOTION, START + timedelta(seconds=121))
+
+
+def test_looks_that_never_end_do_not_close_the_door_for_ever() -> None:
+    sampler = Sampler(MAX_AGE_S)
+    while sampler.wants("a", MOTION, START):
+        pass
+    for second in range(1, 4):  # nothing is under way, and none of them was ever told to have ended
+        sampler.observe(Load(START + timedelta(seconds=2 * second), 0, 0.0, 0.0, lag_records=0, ended=0))
+    assert sampler.wants("a", MOTION, START + timedelta(seconds=7))
 
 
 def test_age_limit_counts_from_capture_and_forgives_clocks_ahead() -> None:
