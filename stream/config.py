@@ -136,11 +136,15 @@ class Sampling(Section):
     max_age_s: float = Field(30, gt=0, description="live frames older than this are shed")
     floor_fps: float = Field(0.1, gt=0, description="looks a second every camera keeps under any load")
     novelty: float = Field(
-        0.985, ge=0, le=1, description="cosine above which a frame shows nothing new; 1 describes every frame"
+        0.95, ge=0, le=1, description="cosine above which a frame shows nothing new; 1 describes every frame"
     )
     describe_always: bool = Field(False, description="caption every admitted frame, new or not")
     every_s: float = Field(2, gt=0, description="video files: a frame at least every so many seconds")
+    detect: Literal["always", "novel"] = Field(
+        "always", description="objects and text: of every admitted frame, or only of one that shows something new"
+    )
     backfill: bool = Field(False, description="when idle, look at shed frames that are still on the topic")
+    backfill_hours: float = Field(6, gt=0, description="how far back frames are back-filled")
 
 
 class Age(Section):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from stream import metrics, wire
+from stream.pipeline import stream_of
 from stream.types import (
     Admission,
     Delivery,
@@ -22,7 +23,6 @@ from stream.types import (
     Observation,
     Provenance,
     Scheduler,
-    Traffic,
     Vector,
     Work,
 )
@@ -53,32 +53,44 @@ class Describer:
     """Makes one observation of one frame. Called concurrently; the scheduler owns all batching."""
 
     def __init__(
-        self, scheduler: Scheduler, novelty: Novelty | None, *, tasks: Sequence[str], revision: str, embed: bool = True
+        self,
+        scheduler: Scheduler,
+        novelty: Novelty | None,
+        *,
+        tasks: Sequence[str],
+        revision: str,
+        embed: bool = True,
+        detect: Literal["always", "novel"] = "always",
     ) -> None:
+        """`detect`: whether objects and text are asked of every admitted frame, or of one that shows something new."""
         self._scheduler = scheduler
         self._novelty = novelty
         self._always = tuple(task for task in tasks if task not in CAPTIONS)
         self._captions = tuple(task for task in tasks if task in CAPTIONS)
         self._revision = revision
-        self._embed = embed
+        self._embed, self._detect = embed, detect
 
     async def __call__(self, frame: Frame, admission: Admission, delivery: Delivery) -> Observation:
         """Raises: InferenceFailed, DeviceFailed."""
         identity = wire.observation_id(frame.source, frame.event_id, frame.index, self._revision)
         regions = tuple(sorted(admission.boxes, key=lambda box: -box.area)[:MAX_REGIONS])
-        if self._novelty is None or not self._captions or not self._embed:
+        spared = self._captions or (self._detect == "novel" and self._always)
+        if self._novelty is None or not spared or not self._embed:
             work = Work((*self._always, *self._captions), embed=self._embed, regions=regions, traffic=delivery.traffic)
             findings = await self._scheduler.submit(frame, work)
             return self._observation(identity, frame, admission, delivery, findings, None)
         seen = await self._scheduler.submit(
             frame, Work(embed=True, regions=regions, traffic=delivery.traffic, keep=True)
         )
-        earlier = self._novelty.known(frame.source, identity, seen.vectors)
-        tasks = self._always if earlier else (*self._always, *self._captions)
+        stream = frame.source if isinstance(delivery.event, FileEvent) else stream_of(delivery)
+        earlier = self._novelty.known(stream, identity, seen.vectors)
+        tasks = (*self._always, *self._captions)
+        if earlier:
+            tasks = self._always if self._detect == "always" else ()
         findings = await self._scheduler.submit(frame, Work(tasks, traffic=delivery.traffic)) if tasks else Findings()
         findings = dataclasses.replace(findings, vectors=seen.vectors)
         if earlier is None:
-            self._novelty.remember(frame.source, identity, seen.vectors, findings.caption)
+            self._novelty.remember(stream, identity, seen.vectors, findings.caption)
             return self._observation(identity, frame, admission, delivery, findings, None)
         metrics.CAPTIONS_SAVED.labels(frame.source).inc()
         findings = dataclasses.replace(findings, caption=earlier[1])
@@ -122,6 +134,6 @@ class Describer:
 
 
 def _kind(frame: Frame, delivery: Delivery) -> Literal["frame", "image", "video"]:
-    if delivery.traffic is Traffic.LIVE and not isinstance(delivery.event, FileEvent):
+    if not isinstance(delivery.event, FileEvent):
         return "frame"
     return "image" if frame.pts_s is None else "video"

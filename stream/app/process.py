@@ -14,7 +14,8 @@ from stream.app import parts
 from stream.app.describe import Describer
 from stream.app.gates import Gates, GateStates
 from stream.app.load import LoadMeter
-from stream.consume import Caution, Consumer, DeadLetterTopic, Ledger, Limits
+from stream.app.service import client_arguments
+from stream.consume import Backfill, Caution, Consumer, DeadLetterTopic, Ledger, Limits
 from stream.gate import Novelty, Sampler
 from stream.pipeline import Limits as PipelineLimits
 from stream.pipeline import Pipeline, Seen, Watcher
@@ -41,6 +42,7 @@ class Process:
     outbox: Outbox
     sampler: Sampler
     meter: LoadMeter
+    backfill: Backfill | None = None
 
     def lag(self) -> int:
         """Records in the log that are not committed, over all groups."""
@@ -61,6 +63,8 @@ class Process:
         """Ends the consumers' deliveries; the pipeline then finishes what is in flight."""
         for consumer in self.consumers:
             await consumer.stop()
+        if self.backfill is not None:
+            await self.backfill.stop()
 
 
 def now() -> datetime:
@@ -75,8 +79,11 @@ async def open_process(
     store: Store,
     watcher: Watcher,
     extra_sinks: tuple[Sink, ...] = (),
+    bootstrap: str | None = None,
 ) -> AsyncIterator[Process]:
-    """Joins the groups; leaving drains, commits and leaves them. The broker object must be started."""
+    """Joins the groups; leaving drains, commits and leaves them. The broker object must be started; `bootstrap` is
+    its address where the settings do not say it.
+    """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(_retention(settings, store))
         topics = ObservationTopic(broker, settings.kafka.detections, settings.kafka.alerts)
@@ -84,10 +91,13 @@ async def open_process(
         consumers = [await stack.enter_async_context(consumer) for consumer in _consumers(settings, broker)]
         sampler = _sampler(settings)
         gates = Gates(settings, GateStates(settings.data_dir / "gates"))
-        consumers[0].follow_partitions(lambda: asyncio.to_thread(gates.save), gates.keep)
+        backfill = None
+        if settings.sampling.backfill:
+            backfill = _backfill(settings, broker, bootstrap or settings.kafka.bootstrap, sampler, consumers[1])
+        _follow_partitions(consumers[0], gates, backfill)
         stack.push_async_callback(asyncio.to_thread, gates.save)
         pipeline = Pipeline(
-            sources=consumers,
+            sources=[*consumers, *([backfill] if backfill else [])],
             decoder=parts.decoder(settings),
             gate_of=gates,
             describe=_describer(settings, scheduler),
@@ -100,7 +110,41 @@ async def open_process(
             watch=watcher,
             limits=PipelineLimits(lanes=settings.decode_workers, budget_bytes=settings.in_flight_mb << 20),
         )
-        yield Process(pipeline, consumers, outbox, sampler, LoadMeter(settings.kafka.frames, consumers[0].lag))
+        yield Process(
+            pipeline, consumers, outbox, sampler, LoadMeter(settings.kafka.frames, consumers[0].lag), backfill
+        )
+
+
+def _follow_partitions(live: Consumer, gates: Gates, backfill: Backfill | None) -> None:
+    """On revoke the gates' states are written down for the next owner; what is then given back goes on as it was."""
+
+    async def revoked() -> None:
+        if backfill is not None:
+            backfill.keep(frozenset())
+        await asyncio.to_thread(gates.save)
+
+    def assigned(partitions: frozenset[int]) -> None:
+        gates.keep(partitions)
+        if backfill is not None:
+            backfill.keep(partitions)
+
+    live.follow_partitions(revoked, assigned)
+
+
+def _backfill(settings: Settings, broker: KafkaBroker, bootstrap: str, sampler: Sampler, uploads: Consumer) -> Backfill:
+    kafka = settings.kafka
+    return Backfill(
+        bootstrap,
+        kafka.frames,
+        kafka.ledger,
+        (f"{kafka.group}-live", f"{kafka.group}-backfill"),
+        wire.parse_frame,
+        DeadLetterTopic(broker, kafka.dead_letters),
+        Ledger(broker, kafka.ledger),
+        lambda: sampler.idle and uploads.lag() == 0,
+        reach_s=settings.sampling.backfill_hours * 3600,
+        client=client_arguments(settings),
+    )
 
 
 def _retention(settings: Settings, store: Store) -> Retention:
@@ -121,9 +165,12 @@ def _sampler(settings: Settings) -> Sampler:
 
 def _describer(settings: Settings, scheduler: Scheduler) -> Describer:
     tasks = settings.models.tasks
-    revision = wire.revision(scheduler.models, {"tasks": list(tasks), "novelty": settings.sampling.novelty})
+    revision = wire.revision(
+        scheduler.models,
+        {"tasks": list(tasks), "novelty": settings.sampling.novelty, "detect": settings.sampling.detect},
+    )
     novelty = None if settings.sampling.describe_always else Novelty(settings.sampling.novelty)
-    return Describer(scheduler, novelty, tasks=tasks, revision=revision)
+    return Describer(scheduler, novelty, tasks=tasks, revision=revision, detect=settings.sampling.detect)
 
 
 def _consumers(settings: Settings, broker: KafkaBroker) -> list[Consumer]:

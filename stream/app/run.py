@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_settings_arguments(parser)
     parser.add_argument("--role", default="capture,process,web", help="which roles, by comma (default: all)")
+    parser.add_argument("--backfill", action="store_true", help="when idle, look at shed frames still on the topic")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
         raise errors.Misconfigured(f"--role {args.role}: the roles are {', '.join(ROLES)}")
     common.set_up_logging()
     settings = common.settings_of(args)
+    if args.backfill:
+        settings = settings.model_copy(update={"sampling": settings.sampling.model_copy(update={"backfill": True})})
     if settings.kafka.bootstrap == "embedded" and "process" not in roles:
         raise errors.Misconfigured(
             f"--role {args.role}: the embedded broker lives in the process that runs `process`; "

@@ -159,7 +159,7 @@ async def open_worker(
             assert worker.store is not None and worker.scheduler is not None
             extra = (worker.live,) if worker.live else ()
             worker.process = await stack.enter_async_context(
-                open_process(settings, broker, worker.scheduler, worker.store, watcher(worker), extra)
+                open_process(settings, broker, worker.scheduler, worker.store, watcher(worker), extra, worker.bootstrap)
             )
         if "web" in roles:
             await _serve(worker, app, stack)

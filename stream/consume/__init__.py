@@ -9,6 +9,7 @@ acknowledged; an upload ends processed or dead, a live frame processed, gated, s
 """
 
 from stream.consume.audit import Account, audit
+from stream.consume.backfill import Backfill
 from stream.consume.caution import Caution
 from stream.consume.consumer import Consumer
 from stream.consume.dead import DeadLetterTopic
@@ -18,6 +19,7 @@ from stream.consume.scan import committed_offsets, scan
 
 __all__ = [
     "Account",
+    "Backfill",
     "Caution",
     "Consumer",
     "DeadLetterTopic",

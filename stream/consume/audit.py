@@ -4,6 +4,9 @@ Entries count by generation. A generation begins where the offsets were committe
 supersedes, whole, every entry of an earlier generation that reaches beyond its beginning: those were written and never
 committed, or by a member that had been expelled. What is left must follow on without a gap, and each entry's counts
 must add up to its length. An entry that was written twice, byte for byte, counts once.
+
+A back-fill's account has holes, because it is about what the live group shed, and must lie within that. What the live
+group shed stays shed in its own account.
 """
 
 from __future__ import annotations
@@ -12,10 +15,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stream.consume.backlog import merged
 from stream.types import LedgerEntry
 
 Place = tuple[str, str, int]
 """Group, topic, partition."""
+
+LATER = "-backfill"
+"""Ends the name of the group to which what PREFIX-live shed is accounted when it was looked at after all."""
 
 
 @dataclass(slots=True)
@@ -50,7 +57,11 @@ def audit(entries: Iterable[LedgerEntry], committed: Mapping[Place, int] | None 
         by_place[entry.group, entry.topic, entry.partition].append(entry)
     accounts = []
     for place in sorted(by_place):
-        account = _account(place, by_place[place])
+        live = by_place.get((place[0].removesuffix(LATER) + "-live", *place[1:]), [])
+        if place[0].endswith(LATER):
+            account = _later_account(place, by_place[place], live)
+        else:
+            account = _account(place, by_place[place])
         if committed is not None:
             _compare(account, committed.get(place), by_place[place])
         accounts.append(account)
@@ -69,6 +80,27 @@ def _account(place: Place, entries: Sequence[LedgerEntry]) -> Account:
             account.problems.append(f"overlap: offsets {entry.start} to {account.end - 1} are accounted for twice")
         _check(entry, account)
         account.end = max(account.end, entry.end)
+        for name in ("processed", "gated", "shed", "dead", "absent"):
+            setattr(account, name, getattr(account, name) + getattr(entry, name))
+    return account
+
+
+def _later_account(place: Place, entries: Sequence[LedgerEntry], live: Sequence[LedgerEntry]) -> Account:
+    account = Account(*place, generations=1)
+    ordered = sorted(set(entries), key=lambda entry: (entry.start, -entry.end))
+    account.start = account.end = ordered[0].start
+    shed = merged(pair for entry in live for pair in entry.shed_offsets)
+    known_from = min((entry.start for entry in live), default=account.start)
+    for entry in ordered:
+        if entry.end <= account.end:
+            account.superseded += 1  # two owners did it, one after the other: its outputs have the same ids
+            continue
+        account.entries += 1
+        _check(entry, account)
+        inside = any(first <= entry.start and entry.end - 1 <= last for first, last in shed)
+        if not inside and entry.start >= known_from:
+            account.problems.append(f"back-filled {entry.start} to {entry.end - 1}, which were not all shed")
+        account.end = entry.end
         for name in ("processed", "gated", "shed", "dead", "absent"):
             setattr(account, name, getattr(account, name) + getattr(entry, name))
     return account

@@ -133,6 +133,8 @@ class Consumer:
     ) -> None:
         """Be told when the group takes everything away (what is in flight has ended by then) and what it then gives."""
         self._member.on_revoked, self._member.on_assigned = revoked, assigned
+        if self._member.parts:
+            assigned(frozenset(tp.partition for tp in self._member.parts))
 
     def lag(self) -> int:
         """Records of our partitions that are not done, as far as the end of the log is known."""

@@ -32,15 +32,16 @@ class Novelty:
     """
 
     def __init__(
-        self, alike: float = 0.985, regions_alike: float | None = None, *, per_source: int = 12, sources: int = 4096
+        self, alike: float = 0.95, regions_alike: float | None = None, *, per_source: int = 12, sources: int = 4096
     ) -> None:
-        """`alike` is the cosine from which whole frames show the same, 0 to 1; regions (by default .05 below) vary more.
+        """`alike` is the cosine from which whole frames show the same, 0 to 1; regions (by default .15 below) vary more:
+        they hold what moves, cut a little differently each time. Found with `bench/novelty.py`.
 
         Raises:
             Misconfigured: a cosine outside 0 to 1, or nothing is to be remembered.
         """
         self._alike = alike
-        self._regions_alike = max(0.0, alike - 0.05) if regions_alike is None else regions_alike
+        self._regions_alike = max(0.0, alike - 0.15) if regions_alike is None else regions_alike
         if not (0 <= alike <= 1 and 0 <= self._regions_alike <= 1):
             raise Misconfigured(f"novelty cosines are 0 to 1, got {alike} and {regions_alike}")
         if per_source < 1 or sources < 1:
