@@ -21,6 +21,7 @@ Truth = list[tuple[str, str, Box]]
 
 _MATCH_IOU = 0.5
 _HEIGHTS_PX = (14, 16, 19, 23, 30, 99)
+_SCORES = (0, 0.25, 0.5, 0.75, 0.9, 1.01)
 _QUERIES = 200
 """At most so many different queries of each kind."""
 _QUERY_SEED = 5
@@ -51,15 +52,18 @@ class Detections:
         self._missed: dict[str, int] = defaultdict(int)
         self._ious: list[float] = []
         self._labels: list[bool] = []
+        self._scores: list[tuple[float, bool]] = []
 
     def add(self, found: Boxes, truth: Truth) -> None:
         """Count one picture."""
         left = list(truth)
-        for label, values, _ in sorted(found, key=lambda one: -one[2]):
+        for label, values, score in sorted(found, key=lambda one: -one[2]):
             best = max(
                 (one for one in left if one[0] == label), key=lambda one: iou(_box(values), one[2]), default=None
             )
-            if best is not None and iou(_box(values), best[2]) >= _MATCH_IOU:
+            hit = best is not None and iou(_box(values), best[2]) >= _MATCH_IOU
+            self._scores.append((score, hit))
+            if best is not None and hit:
                 left.remove(best)
                 self._hits[label] += 1
                 self._ious.append(iou(_box(values), best[2]))
@@ -102,7 +106,16 @@ class Detections:
             "precision": round(hits / max(1, hits + false), 4),
             "recall": round(hits / max(1, hits + missed), 4),
             "f1": {n: round(self._f1(self._hits[n], self._false[n], self._missed[n]), 4) for n in labels},
+            "scores": self._scored(),
         }
+
+    def _scored(self) -> dict[str, Any]:
+        """What a score says: boxes with one in each range, and the share of them that are hits."""
+        said: dict[str, Any] = {}
+        for low, high in itertools.pairwise(_SCORES):
+            hits = [hit for score, hit in self._scores if low <= score < high]
+            said[f"{low}-{min(high, 1)}"] = [len(hits), round(share(hits), 3)]
+        return said
 
 
 class Plates:

@@ -83,6 +83,14 @@ def test_detects_what_is_drawn(measured: Evaluation) -> None:
     assert figures["label_accuracy"] > 0.9
 
 
+def test_a_score_of_a_half_keeps_what_is_there(measured: Evaluation) -> None:
+    """Or rules with `min_score: 0.5` would never fire with these models."""
+    boxes = measured.details()["detection"]["scores"]
+    counts = {name: count for name, (count, _) in boxes.items()}
+    assert counts["0-0.25"] + counts["0.25-0.5"] <= 0.05 * sum(counts.values())
+    assert counts["0.9-1"] > 0.7 * sum(counts.values()) and boxes["0.9-1"][1] > 0.95
+
+
 def test_describes_and_reads(measured: Evaluation) -> None:
     figures = measured.figures()
     assert figures["caption_exact"] > 0.65
