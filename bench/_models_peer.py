@@ -57,15 +57,13 @@ def build(folder: Path, kind: str, precisions: list[str]) -> None:
     from models.export.graph import save
 
     model = siglip() if kind == "siglip" else florence2(kind)
-    for name in precisions:
-        weights = precision.half(model) if name == "fp16" else model
-        change = precision.int8 if name == "int8" else (lambda graph: graph)
+    for weights, variants in precision.plan(model, precisions):
         if kind == "siglip":
-            graphs = towers.towers(weights, 224, [0.5] * 3, [0.5] * 3, change)
+            graphs = towers.towers(weights, 224, [0.5] * 3, [0.5] * 3, variants)
         else:
-            graphs = layouts.static_cache(weights, 768, MEAN, STD, change)
+            graphs = layouts.static_cache(weights, 768, MEAN, STD, variants)
         for stem, graph in graphs:
-            save(graph, folder / f"{stem}{precision.SUFFIXES[name]}.onnx")
+            save(graph, folder / f"{stem}.onnx")
     model.config.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config))
