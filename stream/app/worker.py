@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stream import errors
-from stream.app import parts, service
+from stream.app import connect, parts, service, site
 from stream.app.board import Load
 from stream.app.follow import keep_live
 from stream.app.load import Totals
@@ -66,7 +65,7 @@ class Worker:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     address: str | None = None  # of the page
-    _server: Any = None
+    server: Any = None  # of the page
 
     async def run(self) -> None:
         """Raises: an ExceptionGroup with what ended a role; the others are then stopped without settling."""
@@ -80,8 +79,8 @@ class Worker:
                 task.cancel()
             if self.live:
                 self.live.close()
-            if self._server:
-                self._server.should_exit = True
+            if self.server:
+                self.server.should_exit = True
             if self.process and work:
                 await self.process.stop()
                 await work
@@ -144,15 +143,15 @@ async def open_worker(
 
     async with AsyncExitStack() as stack:
         data_folder(settings)
-        bootstrap = await _bootstrap(settings, stack)
+        bootstrap = await connect.bootstrap_of(settings, stack)
         broker = service.kafka_broker(settings, bootstrap)
         worker = Worker(settings, roles, bootstrap, broker, parts.publisher(settings, broker))
         if roles & {"process", "web"}:
             worker.store = await stack.enter_async_context(parts.store(settings))  # type: ignore[arg-type]
             await _open_models(worker, scheduler, stack)
-        app = service.asgi_service(broker, _page(worker) if "web" in roles else None)
-        await _start(app, bootstrap, stack)
-        await _ensure_topics(settings, bootstrap)
+        app = service.asgi_service(broker, site.page_of(worker) if "web" in roles else None)
+        await connect.start(app, bootstrap, stack)
+        await connect.ensure_topics(settings, bootstrap)
         if "process" in roles:
             from stream.app.process import open_process
 
@@ -162,17 +161,8 @@ async def open_worker(
                 open_process(settings, broker, worker.scheduler, worker.store, watcher(worker), extra, worker.bootstrap)
             )
         if "web" in roles:
-            await _serve(worker, app, stack)
+            await site.serve(worker, app, stack)
         yield worker
-
-
-async def _bootstrap(settings: Settings, stack: AsyncExitStack) -> str:
-    if settings.kafka.bootstrap != "embedded":
-        return settings.kafka.bootstrap
-    from stream.app.embedded import EmbeddedBroker
-
-    embedded = await stack.enter_async_context(EmbeddedBroker(settings.data_dir))
-    return embedded.bootstrap
 
 
 async def _open_models(worker: Worker, scheduler: Scheduler | None, stack: AsyncExitStack) -> None:
@@ -183,109 +173,6 @@ async def _open_models(worker: Worker, scheduler: Scheduler | None, stack: Async
 
     worker.engine = await stack.enter_async_context(open_engine(worker.settings.models))
     worker.scheduler = worker.engine.scheduler
-
-
-async def _start(app: Any, bootstrap: str, stack: AsyncExitStack) -> None:
-    from aiokafka.errors import KafkaError
-
-    started = asyncio.Event()
-    app.after_startup(started.set)
-    try:
-        # The context is entered before the broker object is connected; the hook says when it is.
-        await stack.enter_async_context(app.start_lifespan_context())
-        await started.wait()
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise errors.BrokerUnavailable(f"no Kafka broker answers at {bootstrap}: {error}") from error
-
-
-async def _ensure_topics(settings: Settings, bootstrap: str) -> None:
-    """Creates the topics that are not there; a broker that does not allow it may have them already."""
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-    from aiokafka.errors import KafkaError, TopicAlreadyExistsError
-
-    kafka = settings.kafka
-    if kafka.bootstrap == "embedded":
-        return
-    names = (kafka.frames, kafka.files, kafka.detections, kafka.alerts, kafka.dead_letters, kafka.ledger)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **service.client_arguments(settings))
-    try:
-        await admin.start()
-        there = set(await admin.list_topics())
-        missing = [NewTopic(name, kafka.partitions, kafka.replication) for name in names if name not in there]
-        if missing:
-            await admin.create_topics(missing)
-    except TopicAlreadyExistsError:
-        pass
-    except KafkaError as error:
-        raise errors.BrokerUnavailable(f"cannot see or create the topics at {bootstrap}: {error}") from error
-    finally:
-        await admin.close()
-
-
-def _page(worker: Worker) -> Any:
-    from stream.app.process import now
-    from stream.web import Live, page
-
-    assert worker.store is not None
-    store, engine = worker.store, worker.engine
-    worker.live = Live()
-
-    async def embed_text(text: str) -> Any:
-        assert engine is not None
-        return (await asyncio.to_thread(engine.siglip.embed_text, [text]))[0]
-
-    def store_trouble() -> str | None:
-        return worker.process.outbox.trouble if worker.process else None
-
-    async def store_answers() -> str | None:
-        await store.recent(limit=1)
-        return None
-
-    return page(
-        store,
-        embed_text if engine else None,
-        worker.settings.data_dir / "snapshots",
-        live=worker.live,
-        model=engine.siglip.manifest.version if engine else None,
-        demo=bool(worker.scheduler and worker.scheduler.models.demo),
-        liveness={"loop": lambda: worker.unhealthy(now())},
-        readiness={"outputs": store_trouble, "store": store_answers},
-    )
-
-
-async def _serve(worker: Worker, app: Any, stack: AsyncExitStack) -> None:
-    """The HTTP server beside the loop. Raises: Misconfigured in one line when the port is taken."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """Signals belong to the worker: it drains first."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    web = worker.settings.web
-    listener = socket.socket(socket.AF_INET6 if ":" in web.host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((web.host, web.port))
-        listener.listen()  # so that whoever reads the address below is not refused
-    except OSError as error:
-        listener.close()
-        raise errors.Misconfigured(
-            f"the page cannot listen on {web.host}:{web.port}: {error.strerror}; choose another web.port"
-        ) from error
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2)
-    server = worker._server = Server(config)
-    task = asyncio.create_task(server.serve([listener]), name="web")
-    worker.address = f"http://{web.host}:{listener.getsockname()[1]}"
-
-    async def finish() -> None:
-        server.should_exit = True
-        await asyncio.wait([task], timeout=3)
-        listener.close()
-
-    stack.push_async_callback(finish)
 
 
 def stop_on_signals(stop: asyncio.Event, ended: Callable[[], None]) -> None:

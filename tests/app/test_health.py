@@ -74,6 +74,7 @@ async def test_a_store_that_refuses_makes_it_unready_and_nothing_is_lost(tmp_pat
         await publish(worker, 0)
         await until(worker, "/readyz", 200)
         blocker = apsw.Connection(str(tmp_path / "store.db"))
+        blocker.set_busy_timeout(30_000)  # the store may be writing the first one
         blocker.execute("BEGIN EXCLUSIVE")
         for number in range(1, 6):
             await publish(worker, number)

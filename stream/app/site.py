@@ -1,0 +1,80 @@
+"""The page of a process: what it is made of, and the server beside the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stream import errors
+
+if TYPE_CHECKING:
+    from stream.app.worker import Worker
+
+
+def page_of(worker: Worker) -> Any:
+    from stream.app.process import now
+    from stream.web import Live, page
+
+    assert worker.store is not None
+    store, engine = worker.store, worker.engine
+    worker.live = Live()
+
+    async def embed_text(text: str) -> Any:
+        assert engine is not None
+        return (await asyncio.to_thread(engine.siglip.embed_text, [text]))[0]
+
+    def store_trouble() -> str | None:
+        return worker.process.outbox.trouble if worker.process else None
+
+    async def store_answers() -> str | None:
+        await store.recent(limit=1)
+        return None
+
+    return page(
+        store,
+        embed_text if engine else None,
+        worker.settings.data_dir / "snapshots",
+        live=worker.live,
+        model=engine.siglip.manifest.version if engine else None,
+        demo=bool(worker.scheduler and worker.scheduler.models.demo),
+        liveness={"loop": lambda: worker.unhealthy(now())},
+        readiness={"outputs": store_trouble, "store": store_answers},
+    )
+
+
+async def serve(worker: Worker, app: Any, stack: AsyncExitStack) -> None:
+    """The HTTP server beside the loop. Raises: Misconfigured in one line when the port is taken."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Signals belong to the worker: it drains first."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    web = worker.settings.web
+    listener = socket.socket(socket.AF_INET6 if ":" in web.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((web.host, web.port))
+        listener.listen()  # so that whoever reads the address below is not refused
+    except OSError as error:
+        listener.close()
+        raise errors.Misconfigured(
+            f"the page cannot listen on {web.host}:{web.port}: {error.strerror}; choose another web.port"
+        ) from error
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2)
+    server = worker.server = Server(config)
+    task = asyncio.create_task(server.serve([listener]), name="web")
+    worker.address = f"http://{web.host}:{listener.getsockname()[1]}"
+
+    async def finish() -> None:
+        server.should_exit = True
+        await asyncio.wait([task], timeout=3)
+        listener.close()
+
+    stack.push_async_callback(finish)
