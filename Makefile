@@ -19,6 +19,7 @@ setup: $(STAMP)  ## a .venv with everything that demo, test and check need
 
 $(STAMP):
 	@test -n "$(PYTHON)" || { echo "seestream needs Python 3.11 or newer on the PATH (or: make PYTHON=/path/to/python3.12)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "seestream needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) -V 2>&1)"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { echo "cannot create $(VENV): is the folder writable, and python3-venv installed?"; exit 1; }
 	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
