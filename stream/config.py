@@ -1,7 +1,8 @@
 """Settings: one YAML file, every key overridable by environment (`SEESTREAM__KAFKA__BOOTSTRAP`), secrets never printed.
 
 Only `app` reads this module; rooms take plain arguments. A key that does not exist is an error that names the nearest
-known one. Every field is described where it is declared; `docs/settings.md` is generated from these descriptions.
+known one. One list, so one file, although it is long. Every field is described where it is declared;
+`docs/settings.md` is generated from these descriptions.
 """
 
 from __future__ import annotations

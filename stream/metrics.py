@@ -89,3 +89,8 @@ CAPTIONS_SAVED = Counter(
     ["source"],
     registry=REGISTRY,
 )
+BACKFILL_RECORDS = Gauge(
+    "seestream_backfill_records",
+    "Shed records within the back-fill's reach that are still to be looked at.",
+    registry=REGISTRY,
+)

@@ -20,6 +20,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream import metrics
 from stream.consume.backlog import Backlog
 from stream.consume.dead import stage_of
 from stream.consume.ledger import Ledger
@@ -89,6 +90,7 @@ class Backfill:
         await self._begin(entries)
         while not self._stopping.is_set():
             await self._read(entries)
+            metrics.BACKFILL_RECORDS.set(len(self.backlog))
             found = self.backlog.oldest(self._mine) if self._idle() else None
             if found is None:
                 await self._wait()
@@ -103,6 +105,7 @@ class Backfill:
             entry = errand.entry(self._group, self._topic)
             await self._ledger.write([entry])
             self.backlog.note(entry)
+            metrics.BACKFILL_RECORDS.set(len(self.backlog))
 
     def _deliveries(self, errand: _Errand) -> list[Delivery]:
         out = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from stream import config, wire
+from stream import config, metrics, wire
 from stream.app.audit import accounts_of
 from stream.app.worker import Quiet, Worker, open_worker
 from stream.types import FrameEvent, Observation
@@ -85,6 +85,7 @@ async def test_what_was_shed_is_back_filled_once_and_the_audit_balances(
         assert seen == [], "an hour old: all shed"
         settings = settings_of(tmp_path, kafka.bootstrap, name, backfill=True)
     seen = await run(settings, lambda witness, worker: len(witness.observations) >= COUNT and _done(worker))
+    assert metrics.REGISTRY.get_sample_value("seestream_backfill_records") == 0
     assert len(seen) == COUNT and {one.kind for one in seen} == {"frame"}
     for source in {one.source for one in seen}:
         times = [one.captured_at for one in seen if one.source == source]
