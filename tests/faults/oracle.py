@@ -12,6 +12,7 @@ from stream.consume import audit, committed_offsets, scan
 from stream.sinks import SqliteStore, WeaviateStore
 from stream.types import LedgerEntry, Record
 from tests.faults.stage import Stage
+from tests.faults.told import peak_of_all
 
 
 @dataclass
@@ -55,9 +56,9 @@ async def judge(stage: Stage, *, in_store: set[str] | None = None, absent_may: i
     not_seen = {event_id for identity, event_id in expected.items() if identity not in seen}
     verdict.lost = max(0, len(not_seen - shed) - min(verdict.absent, absent_may))
     await _judge_store(stage, verdict, {i: e for i, e in expected.items() if e not in not_seen}, in_store)
-    limit = max(1, stage.kills) * 1000
-    if verdict.duplicates > limit:
-        verdict.problems.append(f"{verdict.duplicates} duplicates, more than {limit} can have been in flight")
+    in_flight = peak_of_all(stage.folder)
+    if verdict.duplicates > stage.kills * in_flight:
+        verdict.problems.append(f"{verdict.duplicates} duplicates of {stage.kills} kills with {in_flight} in flight")
     if verdict.lost:
         verdict.problems.append(f"lost: {sorted(not_seen)[:5]}")
     return verdict
@@ -103,14 +104,17 @@ async def _judge_ledger(stage: Stage, entries: list[LedgerEntry], verdict: Verdi
 
 async def _judge_store(stage: Stage, verdict: Verdict, expected: dict[str, str], only: set[str] | None) -> None:
     wanted = [identity for identity, event_id in expected.items() if only is None or event_id in only]
-    missing = await _not_in_store(stage, wanted)
+    missing, count = await _not_in_store(stage, wanted)
+    if only is None and count != len(wanted) - len(missing):
+        verdict.problems.append(f"the store holds {count} observations, {len(wanted) - len(missing)} of them sent")
     if missing:
         verdict.lost += len(missing)
         names = sorted(expected[identity] for identity in missing)
         verdict.problems.append(f"{len(missing)} not in the store: {names[:5]}")
 
 
-async def _not_in_store(stage: Stage, wanted: list[str]) -> list[str]:
+async def _not_in_store(stage: Stage, wanted: list[str]) -> tuple[list[str], int]:
+    """Those that are missing, and how many the store holds at all."""
     async with _store(stage) as store:
         limit = asyncio.Semaphore(16)
 
@@ -119,7 +123,22 @@ async def _not_in_store(stage: Stage, wanted: list[str]) -> list[str]:
                 return await store.get(identity) is not None
 
         found = await asyncio.gather(*(look(identity) for identity in wanted))
-    return [identity for identity, there in zip(wanted, found, strict=True) if not there]
+        count = await _count(store)
+    return [identity for identity, there in zip(wanted, found, strict=True) if not there], count
+
+
+async def _count(store: Any) -> int:
+    """Observations in the store, asked of the store itself."""
+    if isinstance(store, SqliteStore):
+        return len(await store.recent(limit=10_000))
+
+    async def job(client: Any) -> int:
+        places = (await store._known(client)).values()
+        totals = [await client.collections.use(place.frames).aggregate.over_all(total_count=True) for place in places]
+        return sum(total.total_count or 0 for total in totals)
+
+    count: int = await store._call(job)
+    return count
 
 
 def _store(stage: Stage) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.faults.oracle import judge, prefix_holds
 from tests.faults.proxy import Proxy
-from tests.faults.scenarios import FAULTS, RECORDS, Run
+from tests.faults.scenarios import FAULTS, QUICK, RECORDS, Run
 from tests.faults.stage import Stage, Unfinished
 from tests.services.kafka import Kafka
 from tests.services.process import free_ports
@@ -59,7 +59,7 @@ async def run_fault(
 
     The workers' logs are copied into `logs`.
     """
-    records = records or RECORDS.get(name, 4_000)
+    records = records or (QUICK if quick else RECORDS.get(name, 4_000))
     started = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"faults-{name}-")))
