@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 import pytest
 
+from stream import metrics
 from stream.errors import BadMedia, DeviceFailed, InferenceFailed, StoreUnavailable
 from stream.pipeline import LATER, Budget, Limits, Pipeline, Seen
 from stream.types import (
@@ -242,7 +243,9 @@ async def test_old_live_frames_are_shed_before_decoding_and_busy_cameras_after_t
     ]
     log, sheet = Log([events]), Sheet()
     now = START + timedelta(seconds=12)
+    busy = metrics.FRAMES.labels("street", Reason.BUSY)._value.get()
     await pipeline(log, sheet, shedding=Lenient(limit_s=10, refuse="street"), now=lambda: now).run()
+    assert metrics.FRAMES.labels("street", Reason.BUSY)._value.get() == busy + 1
     assert log.outcomes() == {
         "garage-0": "shed", "garage-1": "shed", "garage-2": "processed", "garage-3": "processed",
         "street-3": "shed", "rubbish": "shed",

@@ -11,7 +11,7 @@ from stream import metrics
 from stream.pipeline.budget import Budget
 from stream.pipeline.protocols import stream_of
 from stream.pipeline.seeing import Seeing
-from stream.types import Admission, Delivery, Frame, FrameEvent, Outcome, Traffic
+from stream.types import Admission, Delivery, Frame, FrameEvent, Outcome, Reason, Traffic
 
 
 @dataclass(slots=True)
@@ -57,10 +57,12 @@ class Lane:
         elif look.frame is None or look.admission is None:
             await self.seeing.settle(look.delivery, Outcome.SHED)
         else:
-            metrics.FRAMES.labels(look.frame.source, look.admission.reason).inc()
+            wanted = look.admission.admitted and self._wants(look.delivery, look.admission)
+            reason = Reason.BUSY if look.admission.admitted and not wanted else look.admission.reason
+            metrics.FRAMES.labels(look.frame.source, reason).inc()
             if not look.admission.admitted:
                 await self.seeing.settle(look.delivery, Outcome.GATED)
-            elif not self._wants(look.delivery, look.admission):
+            elif not wanted:
                 await self.seeing.settle(look.delivery, Outcome.SHED)
             else:
                 await self.budget.take(look.frame.size_bytes)
