@@ -34,6 +34,7 @@ class Blobs:
     soft: bool = False  # a soft blob is large enough to fit a field of light to
     small: list[tuple[int, Rect]] = field(default_factory=list)  # (changed pixels, box) of what may be clutter
     shaky: frozenset[Rect] = frozenset()  # of `objects`: lie where motion goes to and fro
+    wavy: frozenset[Rect] = frozenset()  # of `objects`: lie there too, but are large and solid
     count: int = 0
 
 

@@ -22,8 +22,9 @@ from stream.types import Box, Reason
 _WARM = 3  # frames until the background is used
 _CALM = 4  # calm frames after which a changed scene is accepted
 _SHAKY = 110  # mean of the mask (0 or 255) of a box that trembles
+_TRAFFIC = 2  # objects that move on, from which whatever does not tremble is taken for one and not learnt as leaves
+_WAVY = 215  # ... and of a large one, for which a part of it does not do
 _MARGIN = 0.03  # that boxes are larger on each side, beside half a px: edges are below the threshold
-_PROVEN_S = 4.0  # by then what is solid has moved on, or it is the tree itself
 _NOMINAL_S = 0.1  # frame distance that is assumed until it is known
 
 
@@ -184,9 +185,10 @@ class Detector:
             self.back.absorb(picture, part, 0.4)
             self._memory.doubt(part)
         earlier = list(self._tracks.all)
-        tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky)
+        tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky, blobs.wavy)
         self._enliven(picture, tracks)
-        movers = [t.rect for t in tracks if t.moved or (not t.trembles and self._at_s - t.born_s < _PROVEN_S)]
+        traffic = sum(t.moved for t in tracks) >= _TRAFFIC
+        movers = [t.rect for t in tracks if t.moved or (traffic and not t.trembles)]
         self._clutter.learn(blobs.small, movers)
         keep, weight = blobs.keep, self._weight()
         for track in tracks:
@@ -260,9 +262,12 @@ class Detector:
             return frozenset()
         self._leaf += 0.1 * (float(np.median(list(sizes.values()))) - self._leaf)
         large = min(150.0, max(60.0, 4 * self._leaf))
-        return frozenset(
+        shaky = frozenset(
             r for r, pixels in sizes.items() if pixels < large or pixels < 0.45 * (r[2] - r[0]) * (r[3] - r[1])
         )
+        solid = frozenset(sizes) - shaky
+        blobs.wavy = frozenset(r for r in solid if cv2.mean(mask[r[1] : r[3], r[0] : r[2]])[0] > _WAVY)
+        return shaky
 
     def _after_light(self, tracks: list[Track], earlier: list[Track], blobs: Blobs) -> tuple[list[Track], Plane]:
         """While the light changes only what moved before counts, and the rest is learnt quickly."""

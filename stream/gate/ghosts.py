@@ -10,7 +10,10 @@ from stream.gate.picture import Plane
 _SQUARE = np.ones((3, 3), np.uint8)
 _DARKENS = (0.5, 0.93)  # a shadow leaves this share of the light ...
 _EVEN = 0.07  # ... evenly: standard deviation of that share
+_SLOPE = 0.38  # a gradient above this share of the mean change is an edge ...
+_SHARP = 0.08  # ... and a shadow has fewer of them than this share of its pixels
 _FLAT = 1.5  # shadows on the ground are at least this many times as wide as high
+_ENTERS = 3.0  # ... or as this at the picture's side, where a part of them may be outside
 _SHARPER = 0.75  # an object's rim is at least this sharp in the picture, compared with the background
 
 
@@ -42,15 +45,26 @@ def shadows(picture: Plane, background: Plane, weak: Plane, rects: list[tuple[in
     for index, rect in enumerate(rects):
         x1, y1, x2, y2 = rect
         flat = (x2 - x1) / (y2 - y1)
-        if flat < _FLAT:
+        if flat < (_ENTERS if _at_border(rect, weak) else _FLAT):
             continue
-        if not (flat > 2 * _FLAT and _at_border(rect, weak)) and not any(_beside(rect, r) for r in rects):
+        if not (flat > _ENTERS and _at_border(rect, weak)) and not any(_beside(rect, r) for r in rects):
             continue
         part = (slice(y1, y2), slice(x1, x2))
         share = cv2.divide(picture[part], background[part], dtype=cv2.CV_32F)
         mean, spread = cv2.meanStdDev(share, mask=weak[part])
-        found[index] = bool(_DARKENS[0] < mean[0, 0] < _DARKENS[1] and spread[0, 0] < _EVEN)
+        level, even = float(mean[0, 0]), spread[0, 0] < _EVEN * max(1.0, mean[0, 0])
+        if _DARKENS[0] < level < _DARKENS[1]:
+            found[index] = bool(even) or _smooth(share, weak[part], 1 - level)
+        elif _DARKENS[0] < 1 / max(level, 1e-3) < _DARKENS[1]:
+            found[index] = bool(even)  # the background has a shadow here that has gone
     return found
+
+
+def _smooth(share: np.ndarray, inside: Plane, change: float) -> bool:  # type: ignore[type-arg]
+    """Whether the share of light that is left has hardly an edge of its own: shadows fade out."""
+    slope = cv2.max(np.abs(cv2.Sobel(share, cv2.CV_32F, 1, 0)), np.abs(cv2.Sobel(share, cv2.CV_32F, 0, 1)))
+    sharp = cv2.bitwise_and(cv2.compare(slope, 8 * _SLOPE * change, cv2.CMP_GT), inside)
+    return cv2.countNonZero(sharp) < _SHARP * cv2.countNonZero(inside)
 
 
 def _at_border(rect: tuple[int, int, int, int], weak: Plane) -> bool:
@@ -58,12 +72,13 @@ def _at_border(rect: tuple[int, int, int, int], weak: Plane) -> bool:
 
 
 def _beside(rect: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    """Whether the flat box lies at the foot of `other`, which is higher."""
+    """Whether the flat box lies at the foot of `other`, which is higher, no further away than that is high."""
+    reach = max(6, other[3] - other[1])
     return (
-        other[3] - other[1] > 2 * (rect[3] - rect[1])
+        other[3] - other[1] > 1.5 * (rect[3] - rect[1])
         and rect[3] > other[3] - 0.3 * (other[3] - other[1])
-        and rect[0] - 6 < other[2]
-        and other[0] - 6 < rect[2]
+        and rect[0] - reach < other[2]
+        and other[0] - reach < rect[2]
         and rect[1] - 6 < other[3]
         and other[1] - 6 < rect[3]
     )

@@ -13,8 +13,8 @@ from stream.gate.background import Background
 from stream.gate.picture import Plane
 from stream.gate.settings import Tuning
 
-_LARGE = 250  # pixels from which a factor can be told from noise
-_SMALL_AT_BORDER = 400
+_LARGE = 80  # pixels from which a factor can be told from noise
+_SMALL_AT_BORDER = 60
 _DARK = 6.0  # keeps ratios of dark pixels finite
 
 

@@ -13,6 +13,7 @@ _ALIVE = 2.1  # three changes in quick succession; a clock's digits change once 
 _MOVING = 1.35  # two, where the box moves too
 _FEW = 12  # pairs up to which plain loops are faster than arrays
 _FAR = 1e9
+_LONG_S = 4.0  # a crowd of leaves is still where it was; nobody passes so slowly that he is not seen to go
 _MARGIN = 2  # px between boxes that still touch
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
@@ -29,6 +30,8 @@ class Track:
     born_s: float
     last_frame: int
     path: float = 0.0
+    born_x: float = 0.0
+    born_y: float = 0.0
     seen: int = 0
     moved: bool = False
     moves_s: float = 0.0  # when its pixels last changed
@@ -48,6 +51,12 @@ class Track:
     def net(self) -> float:
         """Distance from where it was first seen, city blocks."""
         return abs(self.x - self.from_x) + abs(self.y - self.from_y)
+
+    def stays(self, now_s: float) -> bool:
+        """Whether it has been about for long without ever leaving the place where it appeared."""
+        width, height = self.rect[2] - self.rect[0], self.rect[3] - self.rect[1]
+        far = abs(self.x - self.born_x) > width + 20 or abs(self.y - self.born_y) > height + 20
+        return now_s - self.born_s > _LONG_S and not far
 
     def follow(self, rect: Rect, frame: int, shaky: bool) -> None:
         """The blob is at `rect` now; where all is `shaky` it must go further to be believed."""
@@ -87,8 +96,19 @@ class Tracks:
     def __init__(self) -> None:
         self.all: list[Track] = []
 
-    def update(self, rects: list[Rect], frame: int, now_s: float, shaky: frozenset[Rect] = frozenset()) -> list[Track]:
-        """The tracks of `rects`, in their order; those in `shaky` lie where motion goes to and fro."""
+    def update(
+        self,
+        rects: list[Rect],
+        frame: int,
+        now_s: float,
+        shaky: frozenset[Rect] = frozenset(),
+        wavy: frozenset[Rect] = frozenset(),
+    ) -> list[Track]:
+        """The tracks of `rects`, in their order.
+
+        Those in `shaky` lie where motion goes to and fro; those in `wavy` do so too, but are large and solid: they tremble
+        when they have not left their place for long.
+        """
         before = self.all
         matches = _nearest(rects, before)
         heirs: dict[int, float] = {}  # the box nearest to a track goes on with it
@@ -98,13 +118,15 @@ class Tracks:
         current: list[Track] = []
         used: set[int] = set()
         for rect, match in zip(rects, matches, strict=True):
-            shakes = rect in shaky
+            shakes = rect in shaky or (rect in wavy and match is not None and match[0].stays(now_s))
             if match and id(match[0]) not in used and match[1] <= heirs[id(match[0])]:
                 track = match[0]
                 used.add(id(track))
                 track.follow(rect, frame, shakes)
             else:
                 track = self._fresh(rect, match[0] if match else None, shakes, frame, now_s)
+            if shakes and rect in wavy:
+                track.moved = False
             track.trembles = shakes and not track.moved
             current.append(track)
         lost = [t for t in before if frame - t.last_frame < _LOST_FRAMES and id(t) not in used]
@@ -114,10 +136,11 @@ class Tracks:
     def _fresh(self, rect: Rect, parent: Track | None, shakes: bool, frame: int, now_s: float) -> Track:
         """A new track; when a blob fell in two, both parts have the history."""
         x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
-        track = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s)
+        track = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s, born_x=x, born_y=y)
         if parent is not None:
             track.moved = parent.moved and not shakes
             track.seen, track.born_s, track.alive = parent.seen, parent.born_s, parent.alive
+            track.born_x, track.born_y = parent.born_x, parent.born_y
             track.moves_s, track.settled = parent.moves_s, parent.settled
         return track
 
