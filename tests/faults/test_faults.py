@@ -1,0 +1,67 @@
+"""A short part of the fault suite, and proof that its oracle finds out a worker that breaks its promises.
+
+`make faults` runs all of it at full length.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.faults.oracle import Verdict, judge, prefix_holds
+from tests.faults.stage import Stage
+from tests.faults.suite import run_fault
+from tests.services.kafka import Kafka
+from tests.services.weaviate import Weaviate
+
+LIMIT_S = 240.0
+
+
+@pytest.mark.parametrize("fault", ["sigterm", "scale", "poison", "device", "retention"])
+async def test_nothing_is_lost(fault: str, kafka: Kafka, weaviate: Weaviate) -> None:
+    result = await run_fault(fault, None, 1, quick=True, kafka=kafka, weaviate=weaviate)
+    assert result.passed, result.line()
+
+
+async def end_of(
+    arguments: tuple[str, ...], tmp_path: Path, kafka: Kafka, weaviate: Weaviate, die: str = ""
+) -> tuple[Verdict, list[str]]:
+    """What the oracle says of workers like these, the first of which dies, and what it finds beyond the prefix."""
+    stage = Stage(tmp_path, 1, kafka, weaviate)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(stage.close)
+        await stage.open()
+        await stage.produce(200, bad=[lambda out: out._replace(value=b"{")] * 4)
+        stage.workers.arguments = arguments
+        stage.workers.plans = [("--die", die)] if die else []
+        stage.kills = len(stage.workers.plans)
+        stage.workers.start()
+        await stage.finished(LIMIT_S)
+        beyond = await prefix_holds(stage)
+        await stage.workers.stop()
+        return await judge(stage), beyond
+
+
+@pytest.mark.parametrize(
+    ("breach", "die", "found"),
+    [
+        ("", "output:1", ""),
+        ("positions", "inference:20", "lost"),
+        ("store", "", "not in the store"),
+        ("names", "", "observations of nothing that was sent"),
+        ("letters", "", "bad records without a dead letter"),
+        ("ledger", "", "of"),
+    ],
+)
+async def test_the_oracle_finds_out_a_worker_that_breaks_its_promise(
+    breach: str, die: str, found: str, tmp_path: Path, kafka: Kafka, weaviate: Weaviate
+) -> None:
+    arguments = ("--breach", breach) if breach else ()
+    verdict, beyond = await end_of(arguments, tmp_path, kafka, weaviate, die)
+    good = not verdict.lost and verdict.ledger_balances and not verdict.problems and not beyond
+    assert good is (breach == ""), (verdict, beyond)
+    assert not found or any(found in problem for problem in verdict.problems), verdict
+    assert verdict.ledger_balances is (breach != "ledger")
+    assert bool(beyond) is (breach in ("positions", "names", "letters"))
