@@ -97,7 +97,7 @@ class Backfill:
                 continue
             partition, (first, last) = found
             errand = await self._fetch(frames, partition, first, min(last, first + _CHUNK - 1))
-            deliveries = self._deliveries(errand)
+            deliveries = await self._deliveries(errand)
             if deliveries:
                 yield deliveries
             if not await errand.ended(self._stopping):
@@ -107,7 +107,7 @@ class Backfill:
             self.backlog.note(entry)
             metrics.BACKFILL_RECORDS.set(len(self.backlog))
 
-    def _deliveries(self, errand: _Errand) -> list[Delivery]:
+    async def _deliveries(self, errand: _Errand) -> list[Delivery]:
         out = []
         for record in errand.records:
             try:
@@ -116,7 +116,8 @@ class Backfill:
             except Exception as error:
                 if not isinstance(error, BadRecord):
                     log.exception("%s@%d: cannot be parsed", record.topic, record.offset)
-                errand.settled(record, Outcome.DEAD)
+                # Shed without being fetched: nobody has buried it yet.
+                await self._settle(errand, record)(Outcome.DEAD, error)
                 continue
             out += [Delivery(event, self._settle(errand, record), Traffic.UPLOAD) for event in events[:1]]
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream import config, metrics, wire
+from stream.app import run as command
 from stream.app.audit import accounts_of
 from stream.app.worker import Quiet, Worker, open_worker
+from stream.consume import scan
 from stream.types import FrameEvent, Observation
 from tests.app.test_bad_input import jpeg
 from tests.fakes import KnownModels
@@ -47,6 +50,8 @@ async def publish(settings: config.Settings, when: datetime, count: int, first: 
             out = wire.encode_event(event, settings.kafka.frames)
             stamp = round(event.captured_at.timestamp() * 1000)
             await producer.send_and_wait(out.topic, out.value, out.key, headers=out.headers, timestamp_ms=stamp)
+        # Nobody has read it when it is shed unfetched: the back-fill is the first to see that it is no picture.
+        await producer.send_and_wait(settings.kafka.frames, b"rubbish", b"yard-0", timestamp_ms=stamp)
     finally:
         await producer.stop()
 
@@ -94,9 +99,20 @@ async def test_what_was_shed_is_back_filled_once_and_the_audit_balances(
     assert all(account.balances for account in accounts), [account.problems for account in accounts]
     live = [account for account in accounts if account.group == f"{name}-live"]
     later = [account for account in accounts if account.group == f"{name}-backfill"]
-    assert sum(account.shed for account in live) == COUNT == sum(account.processed for account in later)
+    assert sum(account.shed for account in live) == COUNT + 1
+    assert sum(account.processed for account in later) == COUNT and sum(account.dead for account in later) == 1
+    letters = [record.value async for record in scan(kafka.bootstrap, settings.kafka.dead_letters)]
+    assert letters == [b"rubbish"]
     again = await run(settings, lambda witness, worker: _read(worker))
     assert again == [], "what is in the ledger is not done again"
+
+
+def test_the_flag_turns_it_on_beside_the_setting(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    for arguments, wanted in (([], False), (["--backfill"], True)):
+        settings = command.settings_of(parser.parse_args(["--data", str(tmp_path), *arguments]))
+        assert settings.sampling.backfill is wanted and settings.data_dir == tmp_path
 
 
 def _committed(worker: Worker) -> bool:
