@@ -27,9 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if not roles or roles - set(ROLES):
         raise errors.Misconfigured(f"--role {args.role}: the roles are {', '.join(ROLES)}")
     common.set_up_logging()
-    settings = common.settings_of(args)
-    if args.backfill:
-        settings = settings.model_copy(update={"sampling": settings.sampling.model_copy(update={"backfill": True})})
+    settings = settings_of(args)
     if settings.kafka.bootstrap == "embedded" and "process" not in roles:
         raise errors.Misconfigured(
             f"--role {args.role}: the embedded broker lives in the process that runs `process`; "
@@ -37,6 +35,14 @@ def run(args: argparse.Namespace) -> int:
         )
     asyncio.run(serve(settings, roles))
     return 0
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The settings file's, with what the command line says over them."""
+    settings = common.settings_of(args)
+    if args.backfill:
+        settings = settings.model_copy(update={"sampling": settings.sampling.model_copy(update={"backfill": True})})
+    return settings
 
 
 async def serve(settings: Settings, roles: frozenset[str]) -> None:
