@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stream.pipeline import Watcher
 
 RULES: list[dict[str, Any]] = [
-    {"name": "person at the house", "label": "person", "cool_down_s": 20},
+    {"name": "person at the house", "label": "person", "min_score": 0.5, "cool_down_s": 20},
 ]
 UPLOADS = "demo-uploads"
 DRAIN_S = 2.0
