@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -443,3 +445,27 @@ async def test_back_filled_frames_wait_as_uploads_do_beside_their_source_live() 
     await pipeline(later, sheet, sources=[later, live], gate_of=gate_of, shedding=shedding).run()
     assert set(later.outcomes().values()) == {"processed"} and live.outcomes() == {"garage-2": "shed"}
     assert streams == ["garage" + LATER] * 2
+
+
+async def test_pictures_are_hashed_on_the_decoding_threads_and_only_those_that_the_gate_admits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[str] = []
+    hashed = Frame.sha256
+
+    def noted(frame: Frame) -> str:
+        threads.append(threading.current_thread().name)
+        return hashed(frame)
+
+    monkeypatch.setattr(Frame, "sha256", noted)
+    gate = EveryThird()
+    await pipeline(Log([[frame_event(n) for n in range(9)]]), Sheet(), gate_of=lambda stream, delivery: gate).run()
+    await pipeline(Log([[file_event("a")]], Traffic.UPLOAD), Sheet()).run()
+    assert len(threads) == 4 and all(name.startswith("decode-") for name in threads)
+
+
+def test_a_picture_is_known_by_its_bytes_and_a_films_frame_by_its_luma() -> None:
+    picture, frame = frame_of(frame_event(1)), frame_of(frame_event(1))
+    frame.encoded = None
+    assert picture.sha256() == hashlib.sha256(b"jpeg").hexdigest()
+    assert frame.sha256() == hashlib.sha256(bytes(16)).hexdigest()

@@ -7,7 +7,6 @@ moving region is new for that source. Otherwise the observation carries the earl
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -118,8 +117,7 @@ class Describer:
                 topic=record.topic if record else "",
                 partition=record.partition if record else -1,
                 offset=record.offset if record else -1,
-                # A film's frames have no encoded bytes of their own: their luma picture stands for them.
-                sha256=hashlib.sha256(frame.encoded if frame.encoded is not None else frame.luma.tobytes()).hexdigest(),
+                sha256=frame.sha256(),
                 pipeline=self._revision,
                 models=models.names,
                 demo=models.demo,

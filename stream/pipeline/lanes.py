@@ -47,7 +47,10 @@ class Lane:
             return Look(delivery)
         try:
             frame = next(iter(self.p.decoder.decode(event)))
-            return Look(delivery, frame, self.p.gate_of(stream_of(delivery), delivery).admit(frame))
+            admission = self.p.gate_of(stream_of(delivery), delivery).admit(frame)
+            if admission.admitted:
+                frame.sha256()  # its observation asks for it on the event loop, where it would hold up everybody
+            return Look(delivery, frame, admission)
         except Exception as error:  # noqa: BLE001  the event owns it: it becomes a dead letter, the lane goes on
             return Look(delivery, error=error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -148,6 +149,7 @@ class Frame:
     media_type: str | None = None  # of `encoded`
     cut: bool = False  # the decoder saw a scene change here, or the file asked for this frame: admitted by force
     _rgb: Pixels | None = field(default=None, repr=False)
+    _sha256: str | None = field(default=None, repr=False)
 
     def rgb(self) -> Pixels:
         """The pixels, (H, W, 3) uint8 RGB, decoded at the first call, kept until `drop`; blocks: call it on a thread."""
@@ -158,6 +160,12 @@ class Frame:
     def drop(self) -> None:
         """Forget the decoded pixels: they are 25 MB for 8 megapixels. `rgb` decodes again if it must."""
         self._rgb = None
+
+    def sha256(self) -> str:
+        """Of the encoded picture, in hex; of `luma` where a film's frame has none. Kept; 0.2 ms for 100 KB: on a thread."""
+        if self._sha256 is None:
+            self._sha256 = hashlib.sha256(self.luma.tobytes() if self.encoded is None else self.encoded).hexdigest()
+        return self._sha256
 
     @property
     def size_bytes(self) -> int:
