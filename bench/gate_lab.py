@@ -10,13 +10,13 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
 
-from bench.lab.clips import BUSY, CLASSES, HELD_OUT, Labels, Luma, compressed, render
+from bench.lab.clips import BUSY, CLASSES, HELD_OUT, compressed, render
 from bench.lab.cost import SCENES, cost
 from bench.lab.peers import DETECTORS
 from bench.lab.score import Score, Seen, score, warm_up
@@ -60,12 +60,12 @@ def judge(task: tuple[str, int, tuple[str, ...]]) -> dict[str, Score]:
     name, seed, detectors = task
     cv2.setNumThreads(1)
     totals = {detector: Score() for detector in detectors}
-    for packed in (False, True):
-        clip: Iterator[tuple[Luma, Labels]] = render(name, seed)
+    clip = list(render(name, seed))
+    for frames in (clip, compressed(iter(clip))):
         running = {detector: DETECTORS[detector]() for detector in detectors}
         said: dict[str, list[Seen]] = {detector: [] for detector in detectors}
         labels = []
-        for luma, label in compressed(clip) if packed else clip:
+        for luma, label in frames:
             labels.append(label)
             for detector, look in running.items():
                 said[detector].append(look(luma))

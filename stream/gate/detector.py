@@ -25,6 +25,7 @@ _SHAKY = 110  # mean of the mask (0 or 255) of a box that trembles
 _TRAFFIC = 2  # objects that move on, from which whatever does not tremble is taken for one and not learnt as leaves
 _WAVY = 215  # ... and of a large one, for which a part of it does not do
 _MARGIN = 0.03  # that boxes are larger on each side, beside half a px: edges are below the threshold
+_HOLE = (1, 4)  # after so many frames without change what moved may be the hole where it was
 _NOMINAL_S = 0.1  # frame distance that is assumed until it is known
 
 
@@ -187,6 +188,7 @@ class Detector:
         earlier = list(self._tracks.all)
         tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky, blobs.wavy)
         self._enliven(picture, tracks)
+        tracks = self._without_holes(picture, blobs, tracks)
         traffic = sum(t.moved for t in tracks) >= _TRAFFIC
         movers = [t.rect for t in tracks if t.moved or (traffic and not t.trembles)]
         self._clutter.learn(blobs.small, movers)
@@ -221,6 +223,17 @@ class Detector:
             track.change(int(apart[y1:y2, x1:x2].max()) > least, fade)
             if track.seen == 0 and (x1 <= 1 or y1 <= 1 or x2 >= columns - 1 or y2 >= rows - 1):
                 track.alive = True  # it came in: only what appears in the middle must prove itself
+
+    def _without_holes(self, picture: Plane, blobs: Blobs, tracks: list[Track]) -> list[Track]:
+        """The tracks but for the holes that moving things left behind; those are learnt at once."""
+        kept = []
+        for track in tracks:
+            fresh = track.moved and not track.settled and track.unchanged in _HOLE
+            if fresh and left_behind(picture, self.back.seen, blobs.weak, track.rect):
+                self._absorb(picture, blobs.weak, track.rect)
+            else:
+                kept.append(track)
+        return kept
 
     def _blobs(self, picture: Plane) -> Blobs:
         known = (

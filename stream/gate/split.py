@@ -18,6 +18,7 @@ _LARGE = 900  # ... and below this only what is mostly empty is cut: one person 
 _SAVES = 0.88  # a cut must leave less than this share of the area
 _TRIES = 0.97  # ... a single one this, if further cuts follow
 _FEW = 8  # boxes up to which stacked ones are joined
+_UPRIGHT = 1.7  # ... and times that the whole is higher than wide: two cars one behind the other are not
 _ROUNDS = 5
 _SQUARE = np.ones((3, 3), np.uint8)
 _GRID = 16  # blobs are cut on a grid of this many cells a side: all of a frame's blobs in one pass
@@ -156,4 +157,10 @@ def _stacked(upper: Rect, lower: Rect) -> bool:
     gap = lower[1] - upper[3]
     high = max(upper[3] - upper[1], lower[3] - lower[1])
     narrow, wide = sorted((upper[2] - upper[0], lower[2] - lower[0]))
-    return wide < 2 * narrow + 2 and common > 0.6 * narrow and gap < 0.5 * high and wide < 1.2 * high
+    return (
+        wide < 2 * narrow + 2
+        and common > 0.6 * narrow
+        and gap < 0.5 * high
+        and wide < 1.2 * high
+        and lower[3] - upper[1] > _UPRIGHT * wide
+    )

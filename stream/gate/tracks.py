@@ -15,6 +15,7 @@ _FEW = 12  # pairs up to which plain loops are faster than arrays
 _FAR = 1e9
 _LONG_S = 4.0  # a crowd of leaves is still where it was; nobody passes so slowly that he is not seen to go
 _MARGIN = 2  # px between boxes that still touch
+_WANDERS = 12.0  # px of path after which what moved amid leaves must have gone somewhere
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
 
@@ -36,6 +37,7 @@ class Track:
     moved: bool = False
     moves_s: float = 0.0  # when its pixels last changed
     changes: float = 1.0  # recent frames in which its pixels changed, fading
+    unchanged: int = 0  # frames in a row in which its pixels did not change
     alive: bool = False  # its pixels went on changing after it appeared: not a digit of a time stamp, nor a lamp
     settled: bool = False
     trembles: bool = False  # stays where all goes to and fro: leaves, water
@@ -62,6 +64,10 @@ class Track:
         """The blob is at `rect` now; where all is `shaky` it must go further to be believed."""
         x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
         dx, dy = x - self.x, y - self.y
+        if shaky:  # leaves that merge and part pull one side of a box only
+            across = _both(rect[0] - self.rect[0], rect[2] - self.rect[2])
+            down = _both(rect[1] - self.rect[1], rect[3] - self.rect[3])
+            self.from_x, self.from_y = self.from_x + dx - across, self.from_y + dy - down
         self.path += abs(dx) + abs(dy)
         self.vx, self.vy = 0.9 * self.vx + 0.1 * dx, 0.9 * self.vy + 0.1 * dy
         self.speed = 0.9 * self.speed + 0.1 * (abs(dx) + abs(dy))
@@ -71,23 +77,32 @@ class Track:
         if self.moved and self.speed > 0.5 and abs(self.vx) + abs(self.vy) < 0.2 * self.speed:
             self.moved = False
             self._restart()
+        elif shaky and self.moved and self.path > _WANDERS and self.net < 0.4 * self.path:
+            self.moved = False  # a branch that a gust once bent far enough
+            self._restart()
         elif self.seen % 60 == 0 and not self.moved:
             self._restart()
         if not self.moved and self.seen >= 3:
             size = min(rect[2] - rect[0], rect[3] - rect[1])
             if shaky:
-                self.moved = self.seen >= 5 and self.net > max(8.0, 0.6 * size) and self.net > 0.65 * self.path
+                self.moved = self.seen >= 4 and self.net > max(6.0, 0.5 * size) and self.net > 0.5 * self.path
             else:
                 self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
 
     def change(self, changed: bool, fade: float) -> None:
         """Whether its pixels differ from those of the frame before; `fade` is what is left of earlier changes."""
         self.changes = self.changes * fade + changed
+        self.unchanged = 0 if changed else self.unchanged + 1
         if not self.alive:
             self.alive = self.changes > _ALIVE or (self.changes > _MOVING and self.net >= 0.8)
 
     def _restart(self) -> None:
         self.from_x, self.from_y, self.path = self.x, self.y, 0.0
+
+
+def _both(a: int, b: int) -> int:
+    """How far both sides of a box went the same way."""
+    return 0 if a * b <= 0 else min(a, b, key=abs)
 
 
 class Tracks:
