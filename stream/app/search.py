@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from stream.config import Settings
     from stream.infer import Siglip
-    from stream.types import Hit, Store
-    from stream.web import Ask, Found
+    from stream.types import Store
+    from stream.web import Ask, Found, Group
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,17 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="WHEN", help="30m, 2h, 7d ago, or 2026-05-04, or 2026-05-04T18:30")
     parser.add_argument("--until", metavar="WHEN", help="likewise")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="most hits (default: 10, at most 200)")
-    parser.add_argument("--json", action="store_true", help="one hit a line: {score, picture, observation}")
+    parser.add_argument("--json", action="store_true", help="one hit a line: {score, picture, observation, more}")
+    parser.add_argument(
+        "--all", action="store_true", help="each frame for itself: frames close in time are one hit else"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the hits, best first. Raises: Misconfigured, NotFound, BadMedia, StoreUnavailable."""
     settings = common.settings_of(args)
     ask = _ask(args, datetime.now(UTC))
-    found = asyncio.run(_find(settings, ask, Path(args.like).expanduser() if args.like and not ask.like else None))
+    found = asyncio.run(_find(settings, ask, Path(args.like).expanduser() if ask.picture else None))
     if found.note:
         print(f"seestream: {found.note}", file=sys.stderr)
-    _print(found.hits, settings.data_dir / "snapshots", as_json=args.json)
+    _print(found.groups, settings.data_dir / "snapshots", as_json=args.json)
     return 0
 
 
@@ -59,16 +63,17 @@ def _ask(args: argparse.Namespace, now: datetime) -> Ask:
     if like and ("/" in like or "." in like):
         raise errors.NotFound(f"--like {like}: there is no such picture")
     given = {"q": text, "like": like, "source": args.source, "label": args.label, "limit": str(args.limit)}
-    given |= {"since": args.since, "until": args.until}
+    given |= {"since": args.since, "until": args.until, "all": "1" if args.all else None}
     try:
-        return Ask.from_params({name: value for name, value in given.items() if value}, now)
+        asked = Ask.from_params({name: value for name, value in given.items() if value}, now)
     except BadAsk as error:
         raise errors.Misconfigured(str(error)) from error
+    return replace(asked, picture=bool(args.like and not like))
 
 
 async def _find(settings: Settings, ask: Ask, picture: Path | None) -> Found:
     from stream.app.engine import load_embedder
-    from stream.web import BadAsk, Found, find
+    from stream.web import BadAsk, answer, find
 
     async with _store(settings) as store:
         siglip = None
@@ -81,7 +86,8 @@ async def _find(settings: Settings, ask: Ask, picture: Path | None) -> Found:
                 print(f"seestream: {error}", file=sys.stderr)
         if picture is not None and siglip is not None:
             vector = await asyncio.to_thread(_embed_picture, siglip, picture)
-            return Found(await store.search(ask.query(vector=vector, model=siglip.manifest.version)))
+            hits = await store.search(ask.query(vector=vector, model=siglip.manifest.version))
+            return answer(ask, hits)
 
         async def embed_text(text: str) -> Any:
             assert siglip is not None
@@ -114,46 +120,52 @@ def _embed_picture(siglip: Siglip, path: Path) -> NDArray[np.float32]:
     return np.asarray(siglip.embed_images([read(path).rgb()])[0], np.float32)
 
 
-def _print(hits: Sequence[Hit], snapshots: Path, *, as_json: bool) -> None:
+def _print(groups: Sequence[Group], snapshots: Path, *, as_json: bool) -> None:
     from stream.app.board import DEMO_NOTICE
 
     if as_json:
-        for hit in hits:
-            sys.stdout.write(json_line(hit, snapshots) + "\n")
-    elif hits:
+        for each in groups:
+            sys.stdout.write(json_line(each, snapshots) + "\n")
+    elif groups:
         from rich.console import Console
 
         console = Console()
         # Without a terminal there is no width to keep to: nothing is cut off for whoever reads the file.
         console = console if console.is_terminal else Console(width=160)
-        console.print(table(hits, snapshots))
+        console.print(table(groups, snapshots))
     else:
         print("seestream: nothing was found", file=sys.stderr)
-    if any(hit.observation.provenance.demo for hit in hits):
+    if any(each.best.observation.provenance.demo for each in groups):
         print(DEMO_NOTICE, file=sys.stderr)
 
 
-def json_line(hit: Hit, snapshots: Path) -> str:
-    """`{score, picture, observation}`; `picture` is the snapshot's whole path, or null."""
+def json_line(group: Group, snapshots: Path) -> str:
+    """`{score, picture, observation, more}`: `picture` is the snapshot's whole path or null, `more` ids of like frames."""
     import orjson
 
     from stream import wire
 
+    hit = group.best
     picture = hit.observation.snapshot and str(snapshots / hit.observation.snapshot)
-    body = {"score": hit.score, "picture": picture, "observation": wire.observation_dict(hit.observation)}
+    body: dict[str, Any] = {
+        "score": hit.score,
+        "picture": picture,
+        "observation": wire.observation_dict(hit.observation),
+    }
+    body["more"] = [other.observation.id for other in group.more]
     return orjson.dumps(body).decode()
 
 
-def table(hits: Sequence[Hit], snapshots: Path) -> Table:
-    """Best first: score, time in the machine's zone, source, objects, caption with the snapshot's path below it."""
+def table(groups: Sequence[Group], snapshots: Path) -> Table:
+    """Best first: score, time in the machine's zone, source, objects, caption; below it more and the snapshot."""
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name, ratio in (("score", None), ("time", None), ("source", None), ("objects", 2), ("caption", 5)):
         shown.add_column(name, no_wrap=ratio is None, ratio=ratio, overflow="fold")
-    for hit in hits:
-        seen = hit.observation
+    for group in groups:
+        seen = group.best.observation
         when = f"{seen.captured_at.astimezone():%Y-%m-%d %H:%M:%S}"
         if seen.media.offset_s is not None:
             when += f" +{seen.media.offset_s:.1f}s"
@@ -161,8 +173,14 @@ def table(hits: Sequence[Hit], snapshots: Path) -> Table:
         words = Text(printable(seen.caption or "(no caption)"))
         if seen.text:
             words.append(" " + printable(" ".join(f"“{item.text}”" for item in seen.text)))
+        if group.more:
+            words.append(f"\n+{len(group.more)} from {_clock(group.first)} to {_clock(group.last)}")
         if seen.snapshot:
             words.append("\n" + printable(str(snapshots / seen.snapshot)), style="dim")
-        cells = (f"{hit.score:.3f}", when, printable(seen.source), printable(objects))
+        cells = (f"{group.best.score:.3f}", when, printable(seen.source), printable(objects))
         shown.add_row(*(Text(cell) for cell in cells), words)
     return shown
+
+
+def _clock(when: datetime) -> str:
+    return f"{when.astimezone():%H:%M:%S}"

@@ -5,9 +5,10 @@ server-sent events, snapshots, health and metrics. May import types, errors, met
 model come as arguments. Nothing is loaded from elsewhere: style and script are files of this package.
 """
 
-from stream.web.ask import Ask, BadAsk, Found, find, parse_time
+from stream.web.ask import Ask, BadAsk, Found, answer, find, parse_time
+from stream.web.groups import Group
 from stream.web.health import Check
 from stream.web.live import Live
 from stream.web.page import page
 
-__all__ = ["Ask", "BadAsk", "Check", "Found", "Live", "find", "page", "parse_time"]
+__all__ = ["Ask", "BadAsk", "Check", "Found", "Group", "Live", "answer", "find", "page", "parse_time"]

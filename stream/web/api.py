@@ -36,11 +36,18 @@ class Api:
         self._now = now
 
     async def search(self, request: Request) -> Response:
-        """`?q=&like=&source=&label=&since=&until=&limit=` -> `{hits: [{score, observation}], note}`, best first."""
+        """Parameters of `Ask` -> `{hits: [{score, observation, more}], note}`, best first; `more` are ids of like frames."""
         found = await find(
             Ask.from_params(request.query_params, self._now()), self._store, self._embed_text, self._model
         )
-        hits = [{"score": hit.score, "observation": wire.observation_dict(hit.observation)} for hit in found.hits]
+        hits = [
+            {
+                "score": each.best.score,
+                "observation": wire.observation_dict(each.best.observation),
+                "more": [hit.observation.id for hit in each.more],
+            }
+            for each in found.groups
+        ]
         return json({"hits": hits, "note": found.note})
 
     async def observation(self, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from stream.errors import SeestreamError, StoreUnavailable
 from stream.types import Hit, Query, Store
+from stream.web.groups import Group, group
 
 EmbedText = Callable[[str], Awaitable[NDArray[np.float32]]]
 """Text to a unit-norm vector of shape (dims,), in the space of the pictures' vectors."""
 
 MAX_LIMIT = 200
 MAX_TEXT = 500
+_DEPTH, _DEEPEST = 10, 400
+"""So many hits are read for each group asked for, so that one that passed slowly does not fill the answer."""
+
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -37,10 +41,17 @@ class Ask:
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 24
+    all: bool = False  # every frame for itself
+    picture: bool = False  # the results shall resemble a picture, whose vector comes with the query
+
+    @property
+    def grouped(self) -> bool:
+        """Whether frames of one recording that are close in time are one hit; what was seen in a time is shown whole."""
+        return not self.all and bool(self.text or self.like or self.label or self.picture)
 
     @classmethod
     def from_params(cls, params: Mapping[str, str], now: datetime) -> Ask:
-        """From URL parameters `q, like, source, label, since, until, limit`; empty ones count as left out.
+        """From URL parameters `q, like, source, label, since, until, limit, all`; empty ones count as left out.
 
         Raises: BadAsk.
         """
@@ -58,10 +69,12 @@ class Ask:
             since=parse_time(given["since"], now) if "since" in given else None,
             until=parse_time(given["until"], now) if "until" in given else None,
             limit=int(limit),
+            all=given.get("all", "0") != "0",
         )
 
     def query(self, *, vector: NDArray[np.float32] | None = None, model: str | None = None, extra: int = 0) -> Query:
-        """For the store; `extra` hits more than asked for."""
+        """For the store; `extra` hits more than asked for, and enough of them to group."""
+        limit = max(self.limit, min(_DEPTH * self.limit, _DEEPEST)) if self.grouped else self.limit
         return Query(
             text=self.text,
             vector=vector,
@@ -70,7 +83,7 @@ class Ask:
             since=self.since,
             until=self.until,
             label=self.label,
-            limit=self.limit + extra,
+            limit=limit + extra,
         )
 
 
@@ -90,10 +103,21 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The store's answer; `note` says what it could not take into account."""
+    """The answer, best first; `note` says what could not be taken into account."""
 
-    hits: list[Hit]
+    groups: list[Group]
     note: str | None = None
+
+    @property
+    def hits(self) -> list[Hit]:
+        """The best of each group."""
+        return [each.best for each in self.groups]
+
+
+def answer(ask: Ask, hits: Sequence[Hit], note: str | None = None) -> Found:
+    """The store's hits as they were asked for: grouped or not, and no more than the limit."""
+    groups = group(hits) if ask.grouped else [Group(hit) for hit in hits]
+    return Found(groups[: ask.limit], note)
 
 
 async def find(ask: Ask, store: Store, embed_text: EmbedText | None, model: str | None) -> Found:
@@ -104,7 +128,7 @@ async def find(ask: Ask, store: Store, embed_text: EmbedText | None, model: str 
     if ask.like is not None:
         return await _find_like(ask, store)
     if ask.text is None:
-        return Found(await _latest(ask, store))
+        return answer(ask, await _latest(ask, store))
     vector, note = None, None
     try:
         vector = None if embed_text is None else await embed_text(ask.text)
@@ -114,7 +138,7 @@ async def find(ask: Ask, store: Store, embed_text: EmbedText | None, model: str 
         note = f"The text model cannot answer ({error}): only captions, labels and text read were searched."
     if embed_text is None:
         note = "No text model is loaded: only captions, labels and text read were searched."
-    return Found(await store.search(ask.query(vector=vector, model=model)), note)
+    return answer(ask, await store.search(ask.query(vector=vector, model=model)), note)
 
 
 async def _find_like(ask: Ask, store: Store) -> Found:
@@ -125,7 +149,7 @@ async def _find_like(ask: Ask, store: Store) -> Found:
     if whole is None:
         raise BadAsk("the observation to compare with was stored without a vector")
     hits = await store.search(ask.query(vector=whole.values, model=whole.model, extra=1))
-    return Found([hit for hit in hits if hit.observation.id != given.id][: ask.limit])
+    return answer(ask, [hit for hit in hits if hit.observation.id != given.id])
 
 
 async def _latest(ask: Ask, store: Store) -> list[Hit]:

@@ -19,7 +19,7 @@ from stream.types import Alert, Observation, Store
 from stream.web.api import stream
 from stream.web.ask import Ask, BadAsk, EmbedText, Found, find
 from stream.web.live import Live, Seen
-from stream.web.view import card, local, notice
+from stream.web.view import card, local, notice, result
 
 TIMES = (
     ("", "any time"),
@@ -68,7 +68,7 @@ class Pages:
             fault = str(error)
         latest = [] if asked else await self._store.recent(None, _SHOWN)
         ranked = bool(params.get("q", "").strip() or params.get("like", "").strip())
-        results = [card(hit.observation, root, hit.score if ranked else None) for hit in found.hits]
+        results = [result(each, root, ranked=ranked) for each in found.groups]
         return self._show(
             "home.html",
             request,

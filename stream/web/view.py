@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from urllib.parse import quote
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlencode
 
 from stream.types import Alert, Box, Observation
+from stream.web.groups import Group
 
 _HUES = 6
 """How many box colours the style sheet has."""
@@ -48,6 +49,28 @@ class Card:
     demo: bool = False
     borrowed: bool = False  # the caption is an earlier observation's
     score: str | None = None
+    more: int = 0  # frames of the same recording close in time, which this one stands for
+    more_iso: tuple[str, str] = ("", "")  # their first and last capture time, this one's included
+    more_times: tuple[str, str] = ("", "")
+    more_link: str = ""  # to all of them
+
+
+def result(found: Group, root: str, *, ranked: bool) -> Card:
+    """The best of a group as a card that says how many more there are, and from when to when."""
+    best = found.best
+    shown = card(best.observation, root, best.score if ranked else None)
+    if not found.more:
+        return shown
+    first, last = found.first, found.last
+    until = (last + timedelta(microseconds=1)).astimezone(UTC).isoformat()
+    asked = {"source": best.observation.source, "since": first.astimezone(UTC).isoformat(), "until": until}
+    return replace(
+        shown,
+        more=len(found.more),
+        more_iso=(_iso(first), _iso(last)),
+        more_times=(f"{first.astimezone():%H:%M:%S}", f"{last.astimezone():%H:%M:%S}"),
+        more_link=f"{root}/?{urlencode(asked | {'limit': '200'})}",
+    )
 
 
 def card(observation: Observation, root: str, score: float | None = None, *, large: bool = False) -> Card:
@@ -58,7 +81,7 @@ def card(observation: Observation, root: str, score: float | None = None, *, lar
         id=observation.id,
         source=observation.source,
         caption=observation.caption or "",
-        iso=observation.captured_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        iso=_iso(observation.captured_at),
         time=local(observation.captured_at),
         width=media.width,
         height=media.height,
@@ -109,6 +132,10 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
+def _iso(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
 def local(when: datetime) -> str:
     """For people: the server's zone, with its name."""
     return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}"
@@ -134,7 +161,7 @@ def notice(alert: Alert, root: str) -> Notice:
         rule=alert.rule,
         message=alert.message,
         source=alert.source,
-        iso=alert.captured_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        iso=_iso(alert.captured_at),
         time=local(alert.captured_at),
         link=f"{root}/observations/{quote(alert.observation, safe='')}",
     )

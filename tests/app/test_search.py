@@ -17,6 +17,7 @@ from stream.sinks import SqliteStore
 from stream.types import Admission, Box, Detection, Media, Observation, Provenance, Reason, TextRead, Vector
 
 NOW = datetime.now(UTC)
+SINCE = (NOW - timedelta(minutes=5)).isoformat()
 
 
 def picture(seed: int) -> np.ndarray:
@@ -105,6 +106,30 @@ def test_source_and_time_narrow_it_down(folder, capsys):
     assert [json.loads(line)["observation"]["id"][-1] for line in out.splitlines()] == ["1"]
     _, out, _ = search(capsys, folder, "--until", "150m", "--json")
     assert [json.loads(line)["observation"]["id"][-1] for line in out.splitlines()] == ["3"]
+
+
+def test_a_drive_by_is_one_hit_with_how_many_more_and_when(folder, capsys):
+    async def pass_by():
+        async with SqliteStore(folder / "store.db") as store:
+            one = await store.get("00000000-0000-5000-8000-000000000001")
+            rows = [
+                replace(one, id=f"frame-{n}", caption="a tractor", captured_at=NOW + timedelta(seconds=n))
+                for n in range(16)
+            ]
+            await store.write(rows, [])
+
+    asyncio.run(pass_by())
+    _, out, _ = search(capsys, folder, "tractor", "--source", "drive", "--since", SINCE)
+    first, last = (f"{NOW.astimezone() + timedelta(seconds=n):%H:%M:%S}" for n in (0, 15))
+    assert f"+15 from {first} to {last}" in out
+    assert out.count("a tractor") == 1
+    _, out, _ = search(capsys, folder, "tractor", "--since", SINCE, "--json")
+    (hit,) = (json.loads(line) for line in out.splitlines())
+    assert sorted([hit["observation"]["id"], *hit["more"]]) == sorted(f"frame-{n}" for n in range(16))
+    _, out, _ = search(capsys, folder, "tractor", "--since", SINCE, "--json", "--all", "--limit", "12")
+    assert len(out.splitlines()) == 12
+    _, out, _ = search(capsys, folder, "--like", str(folder / "two.png"), "--json")
+    assert [len(json.loads(line)["more"]) for line in out.splitlines()].count(15) == 1
 
 
 def test_captions_cannot_steer_the_terminal(folder, capsys):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from datetime import timedelta
 from urllib.parse import unquote
 
 import httpx
@@ -18,6 +19,7 @@ async def test_search_gives_scores_and_observations(client, see):
     body = (await client.get("/api/search", params={"q": "a blue car", "limit": 2})).json()
     assert [hit["observation"]["caption"] for hit in body["hits"]] == [see(2, "blue").caption] * 2
     assert body["hits"][0]["score"] == pytest.approx(1.0)
+    assert body["hits"][0]["more"] == []
     assert wire.parse_observation(body["hits"][0]["observation"]).source in ("drive", "yard")
 
 
@@ -136,3 +138,12 @@ async def test_each_broken_check_says_what_is_wrong_and_secrets_stay_inside(stor
 async def test_ready_needs_alive(store, snapshots, live):
     async with serving(store, snapshots, live, liveness={"loop": lambda: "stuck"}, readiness={}) as client:
         assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_frames_close_in_time_are_one_hit_that_names_the_others(client, store, see):
+    rows = [see(n, source="drive", captured_at=see(0).captured_at + timedelta(seconds=n)) for n in range(3)]
+    store.rows = {row.id: row for row in rows}
+    (hit,) = (await client.get("/api/search", params={"q": "a red car"})).json()["hits"]
+    assert hit["more"] == [rows[1].id, rows[2].id]
+    hits = (await client.get("/api/search", params={"q": "a red car", "all": "1"})).json()["hits"]
+    assert [hit["observation"]["id"] for hit in hits] == [row.id for row in rows]

@@ -60,7 +60,8 @@ async def test_description_is_searched_by_vector_and_text(store, embed):
     found = await find(Ask("a red car", limit=3), store, embed, "demo")
     assert [hit.observation.caption for hit in found.hits] == ["A red car is parked on the driveway."] * 3
     (query,) = store.queries
-    assert (query.text, query.model, query.limit) == ("a red car", "demo", 3)
+    assert (query.text, query.model) == ("a red car", "demo")
+    assert query.limit >= 3, "more are read than shown: frames close in time are one hit"
     assert found.note is None
 
 

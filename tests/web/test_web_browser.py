@@ -5,6 +5,8 @@ import os
 import shutil
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import uvicorn
@@ -102,6 +104,34 @@ async def test_searching_needs_no_script_and_fits_a_telephone(chromium, app, liv
         )
         assert bounds and max(bounds) <= 360
         await context.close()
+
+
+async def test_a_hit_is_ranked_on_the_line_of_its_source_at_any_width(chromium, app, live, store, see):
+    noon = see(0).captured_at
+    store.rows = {
+        row.id: row
+        for row in (
+            see(n, source=f"the long drive {n // 4}", captured_at=noon + timedelta(seconds=n), provenance=demo(see(n)))
+            for n in range(16)
+        )
+    }
+    async with serve(app, live) as base:
+        context = await chromium.new_context(viewport={"width": 1280, "height": 900})
+        tab = await context.new_page()
+        await tab.goto(base + "/?q=a+red+car")
+        cards = tab.locator("section[aria-labelledby=results] article")
+        await expect(cards).to_have_count(4)
+        await expect(cards.first.locator(".more")).to_contain_text("+3 from ")
+        for width in (1280, 360):
+            await tab.set_viewport_size({"width": width, "height": 900})
+            source = await cards.first.locator(".source").bounding_box()
+            score = await cards.first.locator(".score").bounding_box()
+            assert score["y"] < source["y"] + source["height"] / 2, width
+        await context.close()
+
+
+def demo(observation):
+    return replace(observation.provenance, demo=True)
 
 
 async def test_a_browser_that_lost_the_connection_catches_up(chromium, store, snapshots, see, embed):

@@ -1,6 +1,7 @@
 """The pages as a browser without a script gets them."""
 
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import httpx
@@ -44,6 +45,18 @@ async def test_search_shows_ranked_pictures_with_boxes(client):
     assert "car 0.93" in answer.text
     assert "1.000" in answer.text
     assert tags.all("input", name="q", value="a red car")
+
+
+async def test_frames_of_one_drive_by_are_one_card_that_leads_to_all_of_them(client, store, see):
+    noon = see(0).captured_at
+    rows = [see(n, source="drive", captured_at=noon + timedelta(seconds=n)) for n in range(16)]
+    store.rows = {row.id: row for row in rows}
+    text = (await client.get("/", params={"q": "a red car"})).text
+    (card,) = Tags(text).all("article", class_="card")
+    assert card["data-id"] == rows[0].id and ">+15</a>" in text
+    assert Tags(text).all("time", datetime="2026-05-04T12:00:15.000+00:00")
+    (link,) = Tags(text).all("a", title="all pictures of this time")
+    assert len(Tags((await client.get(link["href"])).text).all("article", class_="card")) == 16
 
 
 async def test_first_page_shows_what_was_seen_last(client, see):

@@ -11,7 +11,7 @@ function showTimes(root) {
     const when = new Date(time.dateTime);
     if (Number.isNaN(when.getTime())) continue;
     const days = Math.abs(now - when) / 86400000;
-    const format = when.toDateString() === now.toDateString() ? clock : days < 180 ? calendar : longAgo;
+    const format = "clock" in time.dataset || when.toDateString() === now.toDateString() ? clock : days < 180 ? calendar : longAgo;
     time.textContent = format.format(when);
     time.title = when.toISOString();
   }
