@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from confluent_kafka import ConsumerGroupState
 
 from stream import wire
 from stream.consume import committed_offsets
@@ -175,6 +176,14 @@ class Stage:
             return {(tp.topic, tp.partition): end for tp, end in (await consumer.end_offsets(tps)).items()}
         finally:
             await consumer.stop()
+
+    def members(self) -> int:
+        """Of both groups together, once both are at rest; 0 before."""
+        groups = [f"{self.group}-live", f"{self.group}-uploads"]
+        found = [future.result(10) for future in self.kafka.admin().describe_consumer_groups(groups).values()]
+        if any(group.state is not ConsumerGroupState.STABLE for group in found):
+            return 0
+        return sum(len(group.members) for group in found)
 
     async def lag(self) -> int:
         ends, committed = await self.ends(), await self.committed()
