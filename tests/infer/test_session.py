@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import pytest
 from stream.errors import BadModel, DeviceFailed, Misconfigured
 from stream.infer import session
 from stream.infer.buffers import Bound, Buffer
+from stream.infer.florence2 import _Files
+from stream.infer.manifest import Manifest
 from stream.infer.session import Graph, OutOfMemory, open_session
 
 
@@ -180,3 +183,67 @@ def test_cuda_that_falls_back_silently_is_said_loudly(
     assert library.asked == [(session.CUDA, "1"), (session.CUDA, "0")]
     assert "runs without CUDA graphs" in caplog.text
     assert "not on CUDA: its libraries or a device are missing" in caplog.text
+
+
+class CudaThatWorks(CudaThatFails):
+    """onnxruntime on a machine with a GPU, as far as what it says of itself goes; the sums are the CPU's."""
+
+    def InferenceSession(self, path: str, options: Any, providers: list[Any]) -> Any:
+        wanted = [given if isinstance(given, str) else given[0] for given in providers]
+        real = self._real.InferenceSession(path, options, providers=[session.CPU])
+
+        class Session:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(real, name)
+
+            def get_providers(self) -> list[str]:
+                return wanted
+
+        return Session()
+
+
+@pytest.mark.parametrize(
+    ("provider", "precision", "refused"),
+    [
+        ("cuda", "fp32", None),
+        ("cuda", "fp16", None),
+        ("cuda", "int8", "int8 files are for the CPU, on CUDA choose fp16"),
+        ("auto", "fp16", None),
+        ("auto", "int8", "int8 files are for the CPU, on CUDA choose fp16"),
+        ("cpu", "fp32", None),
+        ("cpu", "fp16", "fp16 needs CUDA, and this runs on the CPU: choose fp32 or int8"),
+        ("cpu", "int8", None),
+    ],
+)
+def test_each_provider_has_its_precisions(
+    goldens: Path, monkeypatch: pytest.MonkeyPatch, provider: str, precision: str, refused: str | None
+) -> None:
+    library = CudaThatWorks()
+    monkeypatch.setattr(session, "runtime", lambda: library)
+    path = goldens / "florence2" / "onnx" / "embed_tokens.onnx"
+    if refused:
+        with pytest.raises(Misconfigured, match=rf"embed_tokens\.onnx: {refused}"):
+            open_session(path, provider=provider, precision=precision)
+    else:
+        graph = open_session(path, provider=provider, precision=precision)
+        assert graph.device == ("cpu" if provider == "cpu" else "cuda")
+
+
+def test_auto_precision_is_fp16_on_a_gpu_that_has_such_files_and_never_int8(
+    goldens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vision = goldens / "florence2" / "onnx" / "static_vision.onnx"
+    (tmp_path / "config.json").write_text("{}")
+    for suffix in ("", "_int8"):
+        shutil.copy(vision, tmp_path / f"static_vision{suffix}.onnx")
+
+    def chosen(provider: str) -> str:
+        return _Files(Manifest.read(tmp_path), provider, "auto", 1, False).precision
+
+    library: CudaThatFails = CudaThatWorks()
+    monkeypatch.setattr(session, "runtime", lambda: library)
+    assert chosen("auto") == "fp32", "there is no fp16 file"
+    shutil.copy(vision, tmp_path / "static_vision_fp16.onnx")
+    assert (chosen("auto"), chosen("cuda"), chosen("cpu")) == ("fp16", "fp16", "fp32")
+    library = CudaThatFails()
+    assert chosen("auto") == "fp32", "CUDA is built in, and no device is there"
