@@ -65,6 +65,8 @@ class Decoding:
 
     def admit(self, seen: Seen, rows: Sequence[Row]) -> None:
         """Encodes the prompts of at most `free` rows and puts them into slots. On an error none of them is in."""
+        if not rows:
+            return
         taken = sorted(self._free)[: len(rows) * self.width]
         seats = []
         for at, row in enumerate(rows):

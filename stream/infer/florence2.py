@@ -154,7 +154,9 @@ class Florence2:
         return self.preprocess.pixels(rgb)
 
     def see(self, images: Sequence[Pixels]) -> Seen:
-        """One vision pass over prepared pictures; it lives until the next one."""
+        """One vision pass over prepared pictures; it lives until the next one. Of no picture it is empty."""
+        if not len(images):
+            return Seen(np.zeros((0, self._image_tokens, 0), np.float32), 0, self._image_tokens)
         seen = self._layout.see(images)
         self._image_tokens = seen.tokens
         return seen

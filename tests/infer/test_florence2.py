@@ -96,6 +96,17 @@ def test_no_task_is_no_answer(load_florence2: Load) -> None:
     assert load_florence2().look(picture(0), []) == {}
 
 
+@pytest.mark.parametrize("layout", ["static", "published"])
+def test_no_picture_is_an_empty_pass_and_the_next_one_is_as_ever(load_florence2: Load, layout: str) -> None:
+    model = load_florence2(layout=layout)
+    expected = model.look(picture(0), ["<OD>"])
+    seen = model.see([])
+    assert (seen.images, len(seen.features)) == (0, 0)
+    model.decoding.admit(seen, [])
+    assert model.decoding.step() == [] and model.decoding.free == model.decoding.capacity
+    assert model.look(picture(0), ["<OD>"]) == expected
+
+
 def test_answers_are_json_with_floats_and_scores(load_florence2: Load) -> None:
     found = load_florence2().look(picture(3), ["<OD>", "<REGION_PROPOSAL>", "<CAPTION>"])
     said = json.loads(json.dumps({task: answer.plain() for task, answer in found.items()}))
