@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from stream.types import Admission, Frame, Pixels, Reason
 
 _COLORS = {Reason.MOTION: (60, 200, 60), Reason.SETTLED: (60, 160, 240), Reason.STILL: (150, 150, 150)}
 _PAINT_FPS = 60
+_PAINT_TICKS = 90_000  # a second, as in MPEG
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             word = gate.admit(frame)
             report.add(index, pts_s, word, (time.perf_counter() - started) * 1000)
             if painter:
-                painter.add(picture, word)
+                painter.add(picture, pts_s, word)
     report.end()
     return 0
 
@@ -198,6 +200,7 @@ class _Painter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stream: Any = None
+        self._last_pts = -1
 
     def __enter__(self) -> _Painter:
         try:
@@ -211,15 +214,15 @@ class _Painter:
             self._container.mux(self._stream.encode(None))
         self._container.close()
 
-    def add(self, picture: VideoFrame, word: Admission) -> None:
+    def add(self, picture: VideoFrame, pts_s: float, word: Admission) -> None:
         width, height = picture.width // 2 * 2, picture.height // 2 * 2
         if self._stream is None:
             self._stream = self._container.add_stream(
                 "libx264", rate=_PAINT_FPS, options={"crf": "23", "preset": "veryfast"}
             )
             self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-            self._stream.time_base = picture.time_base
-            self._stream.codec_context.time_base = picture.time_base
+            self._stream.time_base = Fraction(1, _PAINT_TICKS)
+            self._stream.codec_context.time_base = Fraction(1, _PAINT_TICKS)
         pixels = cv2.resize(
             picture.to_ndarray(format="bgr24")[:height, :width], (self._stream.width, self._stream.height)
         )
@@ -228,5 +231,7 @@ class _Painter:
             cv2.rectangle(pixels, (round(x1), round(y1)), (round(x2) - 1, round(y2) - 1), color, 2)
         cv2.putText(pixels, word.reason.value, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, color, 2, cv2.LINE_AA)
         painted = av.VideoFrame.from_ndarray(pixels, format="bgr24")
-        painted.pts, painted.time_base = picture.pts, picture.time_base
+        # the stream time, not the picture's own stamp: films with reordered fields would be refused
+        self._last_pts = max(self._last_pts + 1, round(pts_s * _PAINT_TICKS))
+        painted.pts, painted.time_base = self._last_pts, Fraction(1, _PAINT_TICKS)
         self._container.mux(self._stream.encode(painted))
