@@ -10,7 +10,7 @@ class Limits:
     """Defaults are those of uploads; `Limits.live()` gives those of live frames."""
 
     in_flight_bytes: int = 64 << 20  # of records handed out and not settled; fetching pauses above
-    in_flight_records: int = 1000  # the same in offsets of one partition; also the window a crash is looked for in
+    in_flight_records: int = 250  # the same in offsets of one partition; also the window a crash is looked for in
     chunk_records: int = 128  # at most so many in one chunk
     fetch_bytes: int = 32 << 20  # of one fetch
     fetch_wait_s: float = 0.05  # the embedded broker does not wake a waiting fetch
@@ -27,5 +27,5 @@ class Limits:
 
     @classmethod
     def live(cls, max_age_s: float | None = 10.0) -> Limits:
-        """Freshness first: short sessions, short drains."""
-        return cls(session_timeout_s=10.0, drain_s=5.0, max_age_s=max_age_s, stall_s=60.0)
+        """Freshness first: short sessions, short drains; many small records may share a partition."""
+        return cls(in_flight_records=1000, session_timeout_s=10.0, drain_s=5.0, max_age_s=max_age_s, stall_s=60.0)
