@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from stream import config
+from stream.app.samples import write_picture
 from stream.app.worker import ROLES, Quiet, open_worker
 from stream.capture import SyntheticCamera
 from stream.capture.scenery import CameraFrame, DrivewayCamera
@@ -123,6 +124,20 @@ def test_other_terminals_find_broker_and_store_and_ctrl_c_ends_it_quickly(tmp_pa
     assert process.returncode == 0 and "processed" in errors and "Demo models" in errors
     assert "Traceback" not in errors
     assert took_s < 10, "the promise is 3 s on an idle machine"
+
+
+def test_a_bare_picture_from_kcat_is_seen(tmp_path: Path) -> None:
+    write_picture(tmp_path / "garage.jpg", 7)
+    with demo(tmp_path / "data", "--json", "--seconds", "90") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        address = json.loads((tmp_path / "data" / "broker.json").read_text())["bootstrap"]
+        kcat = ["kcat", "-b", address, "-X", "topic.partitioner=murmur2_random", "-P", "-t", "frames", "-k", "garage"]
+        subprocess.run([*kcat, "garage.jpg"], cwd=tmp_path, timeout=30, check=True)
+        lines = (json.loads(line) for line in process.stdout)
+        seen = next(one for one in lines if one["source"] == "garage")
+    assert seen["provenance"]["topic"] == "frames"
+    assert [one["label"] for one in seen["objects"]] == ["car"], "what the picture shows"
 
 
 def test_it_ends_by_itself_with_a_table_an_alert_and_a_summary(tmp_path: Path) -> None:
