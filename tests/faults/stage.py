@@ -180,7 +180,8 @@ class Stage:
     def members(self) -> int:
         """Of both groups together, once both are at rest; 0 before."""
         groups = [f"{self.group}-live", f"{self.group}-uploads"]
-        found = [future.result(10) for future in self.kafka.admin().describe_consumer_groups(groups).values()]
+        admin = self.kafka.admin()  # which must outlive its answers
+        found = [future.result(10) for future in admin.describe_consumer_groups(groups).values()]
         if any(group.state is not ConsumerGroupState.STABLE for group in found):
             return 0
         return sum(len(group.members) for group in found)
