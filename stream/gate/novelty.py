@@ -26,7 +26,8 @@ class Novelty:
     """Remembers the vectors of what each source showed lately, in bounded memory.
 
     A frame is known when one earlier frame of the same source looks the same as a whole and each moving region of either
-    has its like in the other: a whole-frame vector misses small things, and a caption must not name what has left.
+    has its like in the other, of which there are no more now than then: a whole-frame vector misses small things, a caption
+    must not name what has left, and a second person looks much like the first.
     Observations are compared with those of other ids only, so a redelivery cannot find itself and lose its caption.
     Not shared between threads. Holds about 10 kB for each remembered frame of 768 dims with four regions.
     """
@@ -34,14 +35,14 @@ class Novelty:
     def __init__(
         self, alike: float = 0.95, regions_alike: float | None = None, *, per_source: int = 12, sources: int = 4096
     ) -> None:
-        """`alike` is the cosine from which whole frames show the same, 0 to 1; regions (by default .15 below) vary more:
+        """`alike` is the cosine from which whole frames show the same, 0 to 1; regions (by default .13 below) vary more:
         they hold what moves, cut a little differently each time. Found with `bench/novelty.py`.
 
         Raises:
             Misconfigured: a cosine outside 0 to 1, or nothing is to be remembered.
         """
         self._alike = alike
-        self._regions_alike = max(0.0, alike - 0.15) if regions_alike is None else regions_alike
+        self._regions_alike = max(0.0, alike - 0.13) if regions_alike is None else regions_alike
         if not (0 <= alike <= 1 and 0 <= self._regions_alike <= 1):
             raise Misconfigured(f"novelty cosines are 0 to 1, got {alike} and {regions_alike}")
         if per_source < 1 or sources < 1:
@@ -96,6 +97,8 @@ class Novelty:
     def _same_regions(self, before: NDArray[np.float16], now: NDArray[np.float16]) -> bool:
         if not len(before) or not len(now):
             return len(before) == len(now)
+        if len(now) > len(before):
+            return False
         if before.shape[1] != now.shape[1]:
             return False
         cosines = before.astype(np.float32) @ now.astype(np.float32).T

@@ -63,6 +63,15 @@ def test_a_region_that_has_left_is_new() -> None:
     assert novelty.known("cam", "two", frame(1, 0, 0)) is None
 
 
+def test_a_second_one_like_the_first_is_new() -> None:
+    novelty = Novelty()
+    cat = unit(0, 1, 0)
+    novelty.remember("cam", "one", frame(1, 0, 0, regions=(cat,)), "a cat")
+    assert novelty.known("cam", "two", frame(1, 0, 0, regions=(cat, cat))) is None
+    novelty.remember("cam", "two", frame(1, 0, 0, regions=(cat, cat)), "two cats")
+    assert novelty.known("cam", "three", frame(1, 0, 0, regions=(cat, cat))) == ("two", "two cats")
+
+
 def test_the_nearest_of_several_is_named() -> None:
     novelty = Novelty(0.9)
     novelty.remember("cam", "far", frame(1, 0.3, 0), "far")
