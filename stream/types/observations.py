@@ -15,7 +15,7 @@ from stream.types.frames import Admission, Box, Quad, Traffic
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """An object: `score` is the geometric mean of its token probabilities (0 to 1)."""
+    """An object: `score` is the probability of its label times the overlap to be expected of its box (0 to 1)."""
 
     label: str
     score: float
