@@ -5,8 +5,8 @@ Enters: `Frame`s of one stream, in order (only their `luma` is read). Leaves: an
 be looked at under the present load). May import `stream.types`, `stream.errors`, numpy and OpenCV.
 """
 
+from stream.gate.answer import Motion
 from stream.gate.cuts import CutDetector
-from stream.gate.detector import Motion
 from stream.gate.motion import MotionGate
 from stream.gate.novelty import Novelty
 from stream.gate.sampler import Load, Sampler

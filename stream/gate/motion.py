@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stream.errors import BadMedia
-from stream.gate.detector import Detector, Motion
+from stream.gate.answer import Motion
+from stream.gate.detector import Detector
 from stream.gate.picture import Plane
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
 from stream.gate.state import pack, unpack

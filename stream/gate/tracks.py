@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stream.gate.picture import Plane
+
 Rect = tuple[int, int, int, int]
 
 _MOST = 100
@@ -185,3 +187,28 @@ def _nearest_of(rect: Rect, tracks: list[Track]) -> tuple[Track, float] | None:
             if apart < least:
                 best, least = track, float(apart)
     return (best, least) if best else None
+
+
+def enliven(tracks: list[Track], apart: Plane, least: float, fade: float) -> None:
+    """Tell the tracks whether their pixels changed since the last frame: `apart` is by how much, more than `least` counts."""
+    rows, columns = apart.shape
+    for track in tracks:
+        x1, y1, x2, y2 = track.rect
+        track.change(int(apart[y1:y2, x1:x2].max()) > least, fade)
+        if track.seen == 0 and (x1 <= 1 or y1 <= 1 or x2 >= columns - 1 or y2 >= rows - 1):
+            track.alive = True  # it came in: only what appears in the middle must prove itself
+
+
+def known_before(tracks: list[Track], earlier: list[Track], shape: tuple[int, int]) -> tuple[list[Track], Plane]:
+    """The tracks that touch one which moved before, and a mask of their boxes: while the light changes only they count."""
+    movers = [t.rect for t in earlier if t.moved]
+    kept = [t for t in tracks if any(_touch(t.rect, rect) for rect in movers)]
+    keep = np.zeros(shape, np.uint8)
+    for track in kept:
+        x1, y1, x2, y2 = track.rect
+        keep[y1:y2, x1:x2] = 255
+    return kept, keep
+
+
+def _touch(a: Rect, b: Rect) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -1,0 +1,67 @@
+"""What a detector says of a frame: the reason, and the boxes of the tracks that count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream.gate.blobs import Blobs
+from stream.gate.picture import Places
+from stream.gate.split import joined
+from stream.gate.tracks import Track
+from stream.types import Box, Reason
+
+_MARGIN = 0.03  # that boxes are larger on each side, beside half a px: edges are below the threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What was seen in one frame. `boxes` are in px of the picture that was given; `moving` says which change now."""
+
+    reason: Reason
+    score: float = 0.0  # share of the picture over its threshold
+    boxes: tuple[Box, ...] = ()
+    moving: tuple[bool, ...] = ()
+
+
+def answer(
+    blobs: Blobs,
+    tracks: list[Track],
+    places: Places,
+    luma_shape: tuple[int, int],
+    share: float,
+    relit: bool,
+    now_s: float,
+) -> Motion:
+    """The word on a frame with differences. `share` of its pixels differ; `relit`: the light has just changed."""
+    few = len(tracks) <= 4  # a small thing in a calm scene is believed at once, amid many it must move
+    shown = [
+        t
+        for t in tracks
+        if (t.moved or (t.alive and not t.trembles and (few or t.area >= 100 or t.net >= 1.5)))
+        and places.counts(*t.rect)
+    ]
+    if not shown:
+        if relit or blobs.lights:
+            return Motion(Reason.LIGHT, share)
+        return Motion(Reason.CLUTTER if blobs.small else Reason.STILL, share)
+    boxes, moving = _boxes(shown, (blobs.weak.shape[0], blobs.weak.shape[1]), luma_shape)
+    if any(moving):
+        return Motion(Reason.MOTION, share, boxes, moving)
+    fresh = any(t.settled and t.moves_s == now_s for t in shown)
+    return Motion(Reason.SETTLED if fresh else Reason.STILL, share, boxes, moving)
+
+
+def _boxes(
+    shown: list[Track], shape: tuple[int, int], luma_shape: tuple[int, int]
+) -> tuple[tuple[Box, ...], tuple[bool, ...]]:
+    """Boxes in px of the picture that was given, and whether each moves."""
+    rows, columns = shape
+    down, across = luma_shape[0] / rows, luma_shape[1] / columns
+    boxes: list[Box] = []
+    moving: list[bool] = []
+    for (x1, y1, x2, y2), moves in joined([(t.rect, not t.settled) for t in shown]):
+        dx, dy = 0.5 + _MARGIN * (x2 - x1), 0.5 + _MARGIN * (y2 - y1)
+        left, top, right, bottom = max(0, x1 - dx), max(0, y1 - dy), min(columns, x2 + dx), min(rows, y2 + dy)
+        boxes.append(Box(left * across, top * down, right * across, bottom * down))
+        moving.append(moves)
+    return tuple(boxes), tuple(moving)

@@ -1,0 +1,65 @@
+"""What does not change: things that have settled, holes where something was, parts of the scene."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from stream.gate.background import Background
+from stream.gate.blobs import Blobs, Rect
+from stream.gate.clutter import Activity
+from stream.gate.ghosts import left_behind
+from stream.gate.memory import Memory
+from stream.gate.picture import Plane
+from stream.gate.tracks import Track
+
+_HOLE = (1, 4)  # after so many frames without change what moved may be the hole where it was
+_TREMBLES_S = 5.0  # what changes for so long without moving on is foliage
+_SMALL = 60  # px^2 of a box that never moved, below which it belongs to the scene
+
+
+class Standing:
+    """Judges tracks whose pixels stay as they are, on behalf of a background and a memory that it changes."""
+
+    def __init__(self, back: Background, memory: Memory, still_s: float) -> None:
+        self._back, self._memory, self._still_s = back, memory, still_s
+
+    def without_holes(self, picture: Plane, blobs: Blobs, tracks: list[Track]) -> list[Track]:
+        """The tracks but for the holes that moving things left behind; those are learnt at once."""
+        kept = []
+        for track in tracks:
+            fresh = track.moved and not track.settled and track.unchanged in _HOLE
+            if fresh and left_behind(picture, self._back.seen, blobs.weak, track.rect):
+                self._absorb(picture, blobs.weak, track.rect)
+            else:
+                kept.append(track)
+        return kept
+
+    def judge(
+        self, picture: Plane, earlier: Plane, blobs: Blobs, tracks: list[Track], activity: Activity, now_s: float
+    ) -> None:
+        """Settle, absorb or wake each track by what changed since the `earlier` picture."""
+        quiet = max(4.0, 4 * self._back.sigma)
+        apart = cv2.absdiff(picture, earlier)
+        for track in tracks:
+            x1, y1, x2, y2 = track.rect
+            part = (slice(y1, y2), slice(x1, x2))
+            since = now_s - track.born_s
+            if cv2.mean(apart[part], blobs.weak[part])[0] >= quiet:
+                track.settled, track.moves_s = False, now_s
+                if not track.moved and since > _TREMBLES_S:
+                    activity.raise_to(part)
+            elif left_behind(picture, self._back.seen, blobs.weak, track.rect):
+                self._absorb(picture, blobs.weak, track.rect)
+            elif not track.moved and since > self._still_s and track.area < _SMALL:
+                self._back.absorb(picture, part)
+            elif not track.settled:
+                track.settled, track.moves_s = True, now_s
+
+    def _absorb(self, picture: Plane, weak: Plane, rect: Rect) -> None:
+        """Take the changed pixels of a box into the background."""
+        x1, y1, x2, y2 = max(0, rect[0] - 2), max(0, rect[1] - 2), rect[2] + 2, rect[3] + 2
+        where = np.zeros_like(weak)
+        where[y1:y2, x1:x2] = cv2.dilate(weak[y1:y2, x1:x2], np.ones((3, 3), np.uint8))
+        self._back.replace(picture, where)
+        self._memory.doubt((slice(y1, y2), slice(x1, x2)))
