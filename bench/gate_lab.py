@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 
 from bench.lab.clips import BUSY, CLASSES, HELD_OUT, compressed, render
-from bench.lab.cost import SCENES, cost
+from bench.lab.cost import SCENES, cost, memory
 from bench.lab.peers import DETECTORS
 from bench.lab.score import Score, Seen, score, warm_up
 
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         (_print_json if args.json else _print_tables)(totals)
     if args.cost is not None:
         _print_cost(cost(args.cost or ["idle", "person", "crowd"]), args.json)
+        print(json.dumps({"megabytes a source": memory()}))
     for path in args.real:
         _print_real(path, args.json)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable
 from itertools import islice
 
@@ -76,3 +77,17 @@ def _row(size: str, source: str, scene: str, ms: dict[str, float]) -> dict[str, 
         "ms": {name: round(value, 3) for name, value in ms.items()},
         "ratio": round(ms["gate"] / ms["running mean"], 2),
     }
+
+
+def memory() -> dict[str, float]:
+    """Megabytes that the gate of one source holds while something moves, for each picture size."""
+    found = {}
+    for name, size in SIZES.items():
+        pictures = [cv2.resize(luma, size) for luma, _ in islice(render("crowd", 0), 90)]
+        tracemalloc.start()
+        gate = MotionGate()
+        for index, picture in enumerate(pictures):
+            gate.detect(picture, index * 0.1)
+        found[name] = round(tracemalloc.get_traced_memory()[0] / 1e6, 2)
+        tracemalloc.stop()
+    return found

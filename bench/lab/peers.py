@@ -6,6 +6,7 @@ notion of admission beside "there is a box". Nothing was copied; docs/gate.md na
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import cv2
@@ -28,10 +29,12 @@ class OurGate:
 
     def __init__(self, fps: float = 10.0) -> None:
         self._gate, self._step_s, self._frames = MotionGate(), 1 / fps, 0
+        self.reasons: Counter[str] = Counter()  # of the frames so far
 
     def __call__(self, luma: Luma) -> Seen:
         motion = self._gate.detect(luma, self._frames * self._step_s)
         self._frames += 1
+        self.reasons[motion.reason.value] += 1
         return Seen(motion.reason in _ADMITS, motion.boxes)
 
 
