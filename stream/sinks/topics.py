@@ -168,11 +168,13 @@ class EventPublisher:
 
 async def _send(publisher: DefaultPublisher, outgoing: wire.Outgoing) -> asyncio.Future[Any]:
     """Hands a record to the producer; the future is the broker's acknowledgement."""
+    headers = {name: (value or b"").decode() for name, value in outgoing.headers}
     try:
         acknowledged = await publisher.publish(
             outgoing.value,
             key=outgoing.key,
-            headers={name: (value or b"").decode() for name, value in outgoing.headers},
+            headers=headers,
+            correlation_id=headers.get("ce_id"),  # else FastStream draws a random one for each record
             timestamp_ms=outgoing.timestamp_ms,
             no_confirm=True,
         )

@@ -95,6 +95,7 @@ async def test_observations_and_alerts_are_on_their_topics(broker: KafkaBroker, 
     assert headers(record)["ce_source"] == "Garage Süd".encode()
     assert headers(record)["ce_type"] == b"seestream.observation.v1"
     assert headers(record)["content-type"] == b"application/json"
+    assert headers(record)["correlation_id"] == seen.id.encode()  # FastStream's; the same for a record written again
     (record,) = await read(bootstrap, alerts, 1)
     assert record.key == b"night-car"
     assert wire.parse_alert(record.value or b"") == raised
