@@ -6,37 +6,13 @@ import asyncio
 import signal
 import statistics
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 import psutil
 
-from tests.faults import poison
-from tests.faults.proxy import Proxy
-from tests.faults.stage import Stage
+from tests.faults import outages, poison
+from tests.faults.oracle import generations
+from tests.faults.run import Run, all_ready, moved
 from tests.faults.told import told_by
-
-
-@dataclass
-class Run:
-    """What a fault is given, and what it found beside the oracle's verdict."""
-
-    stage: Stage
-    records: int
-    quick: bool  # the selection in the test suite: the same faults for a shorter time
-    broker_proxy: Proxy | None = None
-    store_proxies: tuple[Proxy, ...] = ()
-    in_store: set[str] | None = None  # events that the store must hold; None: all
-    absent_may: int = 0  # events that the log may have lost
-    problems: list[str] = field(default_factory=list)
-    table: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def limit_s(self) -> float:
-        return 180 + self.records / 20
-
-    def expect(self, held: bool, what: str) -> None:
-        if not held:
-            self.problems.append(what)
 
 
 async def sigkill(run: Run) -> None:
@@ -68,7 +44,7 @@ async def sigstop(run: Run) -> None:
     stage.workers.arguments = ("--model-ms", "20")
     stage.workers.start(2)
     await stage.produce(run.records, frames=0.3)
-    await stage.wait(lambda: _moved(stage), 60, "first commits")
+    await stage.wait(lambda: moved(stage), 60, "first commits")
     for _ in range(1 if run.quick else 3):
         zombie = stage.workers.running[0]
         zombie.send_signal(signal.SIGSTOP)
@@ -78,19 +54,6 @@ async def sigstop(run: Run) -> None:
         await stage.pause(3)
         stage.workers.running.append(stage.workers.running.pop(0))
     await stage.finished(run.limit_s)
-
-
-async def _all_ready(stage: Stage) -> None:
-    """Until every worker that runs has its signal handlers: an interpreter that is still starting cannot drain."""
-
-    def ready() -> bool:
-        return all(told_by(stage.folder, process.pid).ready for process in stage.workers.running)
-
-    await stage.wait(ready, 120, "all workers ready")
-
-
-async def _moved(stage: Stage) -> bool:
-    return sum((await stage.committed()).values()) > 0
 
 
 async def scale(run: Run) -> None:
@@ -103,87 +66,12 @@ async def scale(run: Run) -> None:
         if change > 0:
             stage.workers.start()
         else:
-            await _all_ready(stage)
+            await all_ready(stage)
             codes = await stage.workers.stop([stage.workers.running[0]])
             run.expect(codes == [0], f"a worker that was scaled in ended with {codes}")
             stage.kills += 1
         await stage.pause(4 if run.quick else 10)
     await stage.finished(run.limit_s)
-
-
-async def broker(run: Run) -> None:
-    """The broker killed and restarted, and frozen."""
-    stage = run.stage
-    stage.workers.arguments = ("--model-ms", "20")
-    stage.workers.start(2)
-    await stage.produce(run.records // 2, frames=0.3)
-    await stage.wait(lambda: _moved(stage), 60, "first commits")
-    await asyncio.to_thread(stage.kafka.restart)
-    stage.kills += 1
-    await stage.produce(run.records // 4, frames=0.3)
-    await stage.pause(5)
-    stage.kafka.freeze()
-    await stage.pause(15 if run.quick else 90)
-    stage.kafka.thaw()
-    stage.kills += 1
-    await stage.produce(run.records - run.records // 2 - run.records // 4, frames=0.3)
-    await stage.finished(run.limit_s)
-
-
-async def network(run: Run) -> None:
-    """Latency, half-open connections and resets, towards broker and store."""
-    stage = run.stage
-    proxies = [proxy for proxy in (run.broker_proxy, *run.store_proxies) if proxy]
-    stage.workers.arguments = ("--model-ms", "10")
-    stage.workers.start(2)
-    stage.spawn(stage.produce(run.records, frames=0.3, per_s=run.records / (20 if run.quick else 60)))
-    await stage.wait(lambda: _moved(stage), 60, "first commits")
-    for proxy in proxies:
-        proxy.delay_s = 0.05
-    await stage.pause(5 if run.quick else 20)
-    for proxy in proxies:
-        proxy.delay_s = 0.0
-    for proxy in proxies:
-        for _ in range(2 if run.quick else 5):
-            proxy.reset()
-            await stage.pause(2)
-    for proxy in proxies:
-        proxy.silence()
-        await stage.pause(6 if run.quick else 20)
-        proxy.reset()
-        proxy.speak()
-        stage.kills += 1
-    await stage.wait(lambda: len(stage.sources) >= run.records and not _pending(stage), 120, "everything produced")
-    await stage.finished(run.limit_s)
-
-
-def _pending(stage: Stage) -> bool:
-    return any(not task.done() for task in stage._background)
-
-
-async def store(run: Run) -> None:
-    """The store killed for a while, restarted with its data; then restarted empty."""
-    stage = run.stage
-    assert stage.weaviate is not None
-    stage.workers.arguments = ("--model-ms", "10")
-    stage.workers.start(2)
-    # A rebalance while the store is away hands over what only the output has: duplicates as after a kill.
-    await stage.wait(lambda: stage.members() == 4, 120, "two members of both groups")
-    await stage.produce(run.records // 2, frames=0.3)
-    await stage.wait(lambda: _moved(stage), 60, "first commits")
-    stage.weaviate.kill()
-    await stage.pause(8 if run.quick else 120)
-    await asyncio.to_thread(stage.weaviate.restart)
-    await stage.finished(run.limit_s)
-    before = set(stage.sources)
-    from tests.faults.oracle import judge
-
-    verdict = await judge(stage)
-    run.problems += verdict.problems
-    await asyncio.to_thread(lambda: stage.weaviate.restart(empty=True))  # type: ignore[union-attr]
-    await stage.produce(run.records - run.records // 2, frames=0.3)
-    await stage.finished(run.limit_s)
-    run.in_store = set(stage.sources) - before
 
 
 async def slow(run: Run) -> None:
@@ -193,8 +81,6 @@ async def slow(run: Run) -> None:
     stage.workers.start()
     await stage.produce(min(run.records, 500), frames=0.3)
     await stage.finished(run.limit_s)
-    from tests.faults.oracle import generations
-
     found = await generations(stage)
     run.expect(max(found) == min(found), f"the group was rebalanced: generations {sorted(found)}")
     run.expect(not stage.workers.ended, f"workers ended: {stage.workers.ended}")
@@ -207,7 +93,7 @@ async def sigterm(run: Run) -> None:
     stage.workers.start()
     await stage.produce(run.records, frames=0.3)
     for number in range(2 if run.quick else 6):
-        await _all_ready(stage)
+        await all_ready(stage)
         await stage.pause(2)
         [process] = stage.workers.running
         if number % 2:
@@ -250,26 +136,6 @@ async def device(run: Run) -> None:
     await stage.finished(run.limit_s)
 
 
-async def retention(run: Run) -> None:
-    """The log is truncated under the consumer: counted as absent, never silent."""
-    stage = run.stage
-    stage.workers.arguments = ("--model-ms", "5")
-    stage.workers.start()
-    await stage.produce(run.records // 2, frames=0.3)
-    await stage.finished(run.limit_s)
-    await stage.workers.stop()
-    await stage.produce(run.records - run.records // 2, frames=0.3)
-    committed, ends = await stage.committed(), await stage.ends()
-    for (topic, partition), end in ends.items():
-        begin = committed.get((topic, partition), 0)
-        before = begin + (end - begin) // 2
-        if before > begin:
-            await asyncio.to_thread(stage.kafka.truncate, topic, partition, before)
-            run.absent_may += before - begin
-    stage.workers.start()
-    await stage.finished(run.limit_s)
-
-
 async def soak(run: Run) -> None:
     """Load for a long time, 40 records a second: memory, tasks and descriptors stay where they were."""
     stage = run.stage
@@ -307,14 +173,14 @@ FAULTS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "sigkill": sigkill,
     "sigstop": sigstop,
     "scale": scale,
-    "broker": broker,
-    "network": network,
-    "store": store,
+    "broker": outages.broker,
+    "network": outages.network,
+    "store": outages.store,
     "slow": slow,
     "sigterm": sigterm,
     "poison": poisoned,
     "device": device,
-    "retention": retention,
+    "retention": outages.retention,
     "soak": soak,
 }
 QUICK = 600  # records, where the time is short

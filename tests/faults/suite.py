@@ -15,7 +15,8 @@ from typing import Any
 
 from tests.faults.oracle import judge, prefix_holds
 from tests.faults.proxy import Proxy
-from tests.faults.scenarios import FAULTS, QUICK, RECORDS, Run
+from tests.faults.run import Run
+from tests.faults.scenarios import FAULTS, QUICK, RECORDS
 from tests.faults.stage import Stage, Unfinished
 from tests.services.kafka import Kafka
 from tests.services.process import free_ports
