@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream.app import common
@@ -21,12 +25,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     common.set_up_logging("WARNING")
-    tally = asyncio.run(_submit(args, common.settings_of(args)))
+    settings = common.settings_of(args)
+    tally = asyncio.run(_submit(args, settings))
     print(
         f"{tally.events} events for {tally.files} files are on the topic"
         + (f", {tally.vanished} files vanished" if tally.vanished else "")
     )
+    for path in outside(args.paths, settings):
+        print(
+            f"seestream: {path} lies outside the roots of these settings; a worker with the same ones makes dead letters"
+            " of it: add its folder to `roots` there",
+            file=sys.stderr,
+        )
     return 0
+
+
+def outside(paths: Sequence[str], settings: Settings) -> list[str]:
+    """The paths that lie below no root and no watched folder; only a warning, because a worker may have other roots."""
+    from stream.app.demo import UPLOADS
+
+    places: list[Path | str] = [settings.data_dir / UPLOADS, *(folder.path for folder in settings.folders)]
+    places += [root for root in settings.roots if "://" not in root]
+    roots = [_real(place) for place in places]
+    return [path for path in paths if not any(_real(path).is_relative_to(root) for root in roots)]
+
+
+def _real(path: Path | str) -> Path:
+    return Path(os.path.realpath(Path(path).expanduser()))
 
 
 async def _submit(args: argparse.Namespace, settings: Settings) -> Tally:
