@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import cv2
@@ -70,15 +71,8 @@ class BlobFinder:
         age = cv2.bitwise_and(cv2.add(cv2.dilate(self.age, _SQUARE), 1), weak)
         found = Blobs(weak)  # type: ignore[arg-type]
         grown, rects = self._outlines(excess, weak, found)
-        for x1, y1, x2, y2 in rects:
-            area = (x2 - x1) * (y2 - y1)
-            if area < tuning.min_area:
-                found.small.append((area, (x1, y1, x2, y2)))
-                continue
+        for (x1, y1, x2, y2), pixels in self._sizeable(rects, weak, found):
             part = (slice(y1, y2), slice(x1, x2))
-            pixels = cv2.countNonZero(weak[part])
-            if pixels < 200:
-                found.small.append((pixels, (x1, y1, x2, y2)))
             busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
             peak = int(excess[part].max())
             if pixels < max(tuning.min_area, least) or peak < self._peak:
@@ -95,6 +89,18 @@ class BlobFinder:
             found.keep[part] = cv2.bitwise_or(found.keep[part], grown[part])
         self._next = age
         return found
+
+    def _sizeable(self, rects: list[Rect], weak: Plane, found: Blobs) -> Iterator[tuple[Rect, int]]:
+        """Boxes of at least the least area, with their changed pixels; notes what may be clutter."""
+        for x1, y1, x2, y2 in rects:
+            rect, area = (x1, y1, x2, y2), (x2 - x1) * (y2 - y1)
+            if area < self._tuning.min_area:
+                found.small.append((area, rect))
+                continue
+            pixels = cv2.countNonZero(weak[y1:y2, x1:x2])
+            if pixels < 200:
+                found.small.append((pixels, rect))
+            yield rect, pixels
 
     def commit(self) -> None:
         """The blobs last found are the ones that count: ages go on from them."""
