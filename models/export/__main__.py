@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.export", description=__doc__)
     parser.add_argument("source", metavar="SRC", help="folder or hub id, such as florence-community/Florence-2-base-ft")
     parser.add_argument("destination", metavar="DEST", type=Path, help="folder to write")
@@ -15,7 +16,7 @@ def main() -> int:
     parser.add_argument("--layout", action="append", choices=("published", "static"), help="repeatable (both)")
     parser.add_argument("--revision", help="branch, tag or commit of a hub id")
     parser.add_argument("--licence", default="that of the source", help="for the manifest")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         from models.export.folder import LAYOUTS, write_florence2, write_towers
         from models.export.load import NotExportable, load

@@ -88,14 +88,14 @@ def _cosine(ours: Any, theirs: Any) -> float:
     return float(((a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))).min())
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.export.check", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     parser.add_argument(
         "--reference", metavar="SRC", help="the checkpoint (default: what the folder was exported from)"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     logging.disable(logging.WARNING)
     try:
         manifest = json.loads((args.folder / "manifest.json").read_text()) if not args.reference else {}

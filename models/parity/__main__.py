@@ -14,7 +14,7 @@ import torch
 from models.export.folder import write_florence2
 from models.goldens import florence2 as goldens
 from models.goldens.pictures import picture
-from models.parity import base, committed, florence2, towers
+from models.parity import base, commands, committed, florence2, towers
 from models.parity.report import Report
 from stream.infer.florence2 import Florence2
 
@@ -63,6 +63,7 @@ PARTS: dict[str, Callable[[Report, Path], None]] = {
     "goldens": lambda report, fresh: committed.compare(GOLDENS, fresh, report),
     "tiny": tiny,
     "towers": towers.compare,
+    "commands": commands.compare,
     "base": whole,
 }
 
