@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from stream.errors import Misconfigured, StoreUnavailable
@@ -48,7 +49,8 @@ class SavedRules:
         state = self.rules.state()
         if state == self._saved:
             return
-        beside = self._path.with_name(f".{self._path.name}.new")
+        # Processes that share a data folder write the same file: each beside it under a name of its own.
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
         try:
             # Not forced to the disk: after a power cut the worst is one alert more for each rule and source.
             beside.write_bytes(state)
