@@ -26,9 +26,10 @@ _TASKS = ("<OD>", "<CAPTION>", "<OCR>", "<OCR_WITH_REGION>")
 class Evaluation:
     """Figures of one pass over held-out pictures; each picture is dropped once both models have seen it."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
-        self._florence = Florence2.load(folder / "florence2-demo", provider="cpu", threads=threads)
-        self._siglip = Siglip.load(folder / "siglip-demo", provider="cpu", threads=threads)
+    def __init__(self, folder: Path, threads: int = 1, precision: str = "fp32") -> None:
+        how: dict[str, Any] = {"provider": "cpu", "threads": threads, "precision": precision}
+        self._florence = Florence2.load(folder / "florence2-demo", **how)
+        self._siglip = Siglip.load(folder / "siglip-demo", **how)
         self._detections, self._plates = Detections(), Plates()
         self._captions: list[bool] = []
         self._empty: list[bool] = []
@@ -80,11 +81,11 @@ class Evaluation:
         return Retrieval(self._scenes, np.stack(self._vectors), self._siglip.embed_text)
 
 
-def evaluate(folder: Path, seed: int, scenes: int) -> Evaluation:
+def evaluate(folder: Path, seed: int, scenes: int, precision: str = "fp32") -> Evaluation:
     """Look at `scenes` pictures of the standard mixture from a seed that training never uses (1000 or more)."""
     if seed < 1000:
         raise ValueError(f"seed {seed} may have been trained on; take 1000 or more")
-    evaluation = Evaluation(folder)
+    evaluation = Evaluation(folder, precision=precision)
     for scene, rgb in held_out(seed, scenes):
         evaluation.add(scene, rgb)
     return evaluation
@@ -95,10 +96,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--scenes", type=int, default=2000)
-    parser.add_argument("--models", type=Path, default=Path(__file__).parent / "onnx")
+    parser.add_argument("--models", type=Path, default=Path(__file__).parent / "onnx", metavar="DIR")
+    parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help="which files of the folders")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
-    evaluation = evaluate(args.models, args.seed, args.scenes)
+    evaluation = evaluate(args.models, args.seed, args.scenes, args.precision)
     print(json.dumps({name: round(value, 4) for name, value in evaluation.figures().items()}))
     if args.verbose:
         print(json.dumps(evaluation.details()))

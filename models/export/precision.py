@@ -37,6 +37,7 @@ def int8(model: onnx.ModelProto) -> onnx.ModelProto:
                 reduce_range=True,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["MatMul"],
+                extra_options={"EnableSubgraph": True},  # the branches of a merged decoder
             )
             return cleaned(onnx.load(target))
     finally:

@@ -16,10 +16,14 @@ from PIL import Image
 from models.export import check as checker
 from models.export.__main__ import main as export
 from models.export.precision import SUFFIXES
+from models.export.quantise import quantise
+from models.frames import held_out
 from models.goldens import florence2, towers
 from models.goldens.pictures import picture
 from models.parity.report import Report
+from stream.capture.scenery import caption
 from stream.infer import manifest
+from stream.infer.florence2 import Florence2
 
 FLORENCE2 = (
     *("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged"),
@@ -41,6 +45,7 @@ def compare(report: Report, fresh: Path) -> None:
         one = make()
         _one(report, fresh, image, one.name, (one.model, one.tokenizer, one.images), TOWERS)
     _refusals(report, fresh, image)
+    _quantised(report, fresh / "quantised")
 
 
 def _one(report: Report, fresh: Path, image: Path, name: str, parts: tuple[Any, ...], graphs: Sequence[str]) -> None:
@@ -91,6 +96,19 @@ def _refusals(report: Report, fresh: Path, image: Path) -> None:
     written = json.loads((altered / manifest.NAME).read_text())
     (altered / manifest.NAME).write_text(json.dumps(said | {"files": written["files"]}))
     report.check("check: other weights are told from transformers'", _code(checker.main, altered, image) == 1)
+
+
+def _quantised(report: Report, folder: Path) -> None:
+    """The bundled files, without their checkpoint: a merged decoder's branches become int8 too."""
+    source = manifest.bundled() / "florence2-demo"
+    quantise(source, folder)
+    size = {path.name: path.stat().st_size for path in folder.glob("*.onnx")}
+    for name in ("vision_encoder", "encoder_model", "decoder_model_merged"):
+        share = size[f"{name}_int8.onnx"] / size[f"{name}.onnx"]
+        report.check(f"quantise: {name}", share < 0.6, f"{share:.2f} of the fp32 file, wanted 0.6")
+    scene, rgb = next(one for one in held_out(20260, 20) if one[0].objects)
+    model = Florence2.load(folder, provider="cpu", precision="int8")
+    report.same("quantise: caption", model.look(rgb, ["<CAPTION>"])["<CAPTION>"].text, caption(scene))
 
 
 def _code(main: Callable[[Sequence[str]], int], *words: str | Path) -> int:
