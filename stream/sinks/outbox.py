@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 from stream import metrics
-from stream.errors import Permanent, Transient
+from stream.errors import Permanent, Transient, Unavailable
 from stream.types import Alert, Frame, Observation, Sink
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Outbox:
         while True:
             start = time.perf_counter()
             try:
-                result = await call()
+                result = await _uncancelled(call)
             except Transient as error:
                 metrics.SINK_RETRIES.labels(name).inc()
                 if self.trouble is None:
@@ -149,6 +149,20 @@ class Outbox:
                     self.trouble = None
                 metrics.SINK_SECONDS.labels(name).observe(time.perf_counter() - start)
                 return result
+
+
+async def _uncancelled(call: Callable[[], Awaitable[T]]) -> T:
+    """The call's result. A sink's library may cancel a call by itself; a task group would take that for its end.
+
+    Raises: Unavailable then, so that it is tried again.
+    """
+    try:
+        return await call()
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Unavailable("the call was cancelled by the sink's own client") from error
 
 
 def _save_all(saver: SnapshotSaver, batch: list[_Parcel]) -> list[str | Permanent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,8 +30,9 @@ class SchemaGone(StoreUnavailable):
 
 
 class Link:
-    """One client at a time. After a fault it is thrown away: a gRPC channel that lost its server waits up to half a
-    minute before it tries again, a new one tries at once."""
+    """One client at a time. After a fault it is given up: a gRPC channel that lost its server waits up to half a minute
+    before it tries again, a new one tries at once. It is closed when the last call that uses it is over: a channel that
+    is closed under a call cancels it, as if the caller's own task were cancelled."""
 
     def __init__(self, url: str, grpc_port: int, api_key: str | None, timeout_s: float) -> None:
         """Raises: Misconfigured, for a URL that is none."""
@@ -47,6 +49,7 @@ class Link:
         self.shown = f"{parts.scheme}://{self._host}:{self._port}"
         self._client: weaviate.WeaviateAsyncClient | None = None
         self._connecting = asyncio.Lock()
+        self._calls: Counter[int] = Counter()  # under way, by id of the client
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[weaviate.WeaviateAsyncClient]:
@@ -58,17 +61,23 @@ class Link:
         try:
             async with asyncio.timeout(self._timeout_s):
                 client = await self._connected()
+                self._calls[id(client)] += 1
                 yield client
         except SeestreamError:
             raise
         except (theirs.WeaviateBaseError, TimeoutError, OSError) as error:
             ours = self._ours(error)
-            if not isinstance(ours, SchemaGone):
-                await self._drop(client)
+            if not isinstance(ours, SchemaGone) and client is self._client:
+                self._client = None
             raise ours from error
+        finally:
+            if client is not None:
+                await self._leave(client)
 
     async def close(self) -> None:
-        await self._drop(self._client)
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
     async def _connected(self) -> weaviate.WeaviateAsyncClient:
         async with self._connecting:
@@ -82,10 +91,12 @@ class Link:
                 self._client = made
             return self._client
 
-    async def _drop(self, client: weaviate.WeaviateAsyncClient | None) -> None:
-        if client is not None and client is self._client:
-            self._client = None
-            await client.close()
+    async def _leave(self, client: weaviate.WeaviateAsyncClient) -> None:
+        self._calls[id(client)] -= 1
+        if not self._calls[id(client)]:
+            del self._calls[id(client)]
+            if client is not self._client:
+                await client.close()
 
     def _make(self) -> weaviate.WeaviateAsyncClient:
         own_roots = os.environ.get("SSL_CERT_FILE") if self._secure else None

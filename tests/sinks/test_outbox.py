@@ -17,7 +17,7 @@ from tests.sinks.made import START, alert, frame, observation
 class Recorder:
     """A sink that raises what it is told to, call by call, and keeps the rest."""
 
-    def __init__(self, *faults: SeestreamError) -> None:
+    def __init__(self, *faults: SeestreamError | asyncio.CancelledError) -> None:
         self.faults = list(faults)
         self.calls: list[list[str]] = []
         self.observations: list[Observation] = []
@@ -145,3 +145,13 @@ async def test_closing_tells_nobody_that_it_was_written() -> None:
     results = await asyncio.wait_for(asyncio.gather(*writing, later, return_exceptions=True), 10)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
     assert sink.calls == []
+
+
+async def test_a_call_that_the_sinks_own_client_cancels_was_not_written() -> None:
+    """As gRPC does where its channel is closed under a call; a task group takes that for a good end."""
+    nap = Nap()
+    odd, well = Recorder(asyncio.CancelledError()), Recorder()
+    seen = observation()
+    async with Outbox([odd, well], None, sleep=nap) as outbox:
+        await outbox.write(seen, [], JPEG)
+    assert odd.calls == well.calls == [[seen.id]] and len(nap.delays_s) == 1

@@ -200,6 +200,23 @@ async def test_two_workers_make_the_collections_at_once(server: Weaviate, own: W
             await other.__aexit__(None, None, None)
 
 
+async def test_a_call_that_fails_takes_the_connection_from_later_calls_but_not_from_those_under_way(
+    own: WeaviateStore,
+) -> None:
+    await own.write([observation(vectors=(vector(0),))], [])
+    link = own._link
+    async with link.client() as under_way:
+        with pytest.raises(StoreUnavailable, match="reset"):
+            async with link.client() as failing:
+                raise ConnectionResetError("reset")
+        assert failing is under_way
+        async with link.client() as later:
+            assert later is not under_way
+        for name in await under_way.collections.list_all():
+            await under_way.collections.use(name).query.fetch_objects(limit=1)
+    assert not under_way.is_connected() and later.is_connected()
+
+
 async def test_down_frozen_back_and_emptied(server: Weaviate, own: WeaviateStore) -> None:
     """Down and frozen are unavailable within the timeout; back with its data it goes on, emptied it starts anew."""
     rows = [observation(n, vectors=(vector(n), vector(n + 9, box=BOX))) for n in range(3)]
