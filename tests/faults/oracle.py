@@ -54,13 +54,14 @@ async def judge(stage: Stage, *, in_store: set[str] | None = None, absent_may: i
     await _judge_ledger(stage, entries, verdict)
     shed = _shed(stage, entries)
     not_seen = {event_id for identity, event_id in expected.items() if identity not in seen}
-    verdict.lost = max(0, len(not_seen - shed) - min(verdict.absent, absent_may))
+    lost = not_seen - shed
+    verdict.lost = max(0, len(lost) - min(verdict.absent, absent_may))
+    if verdict.lost:
+        verdict.problems.append(f"lost: {sorted(lost)[:5]}")
     await _judge_store(stage, verdict, {i: e for i, e in expected.items() if e not in not_seen}, in_store)
     in_flight = peak_of_all(stage.folder)
     if verdict.duplicates > stage.kills * in_flight:
         verdict.problems.append(f"{verdict.duplicates} duplicates of {stage.kills} kills with {in_flight} in flight")
-    if verdict.lost:
-        verdict.problems.append(f"lost: {sorted(not_seen)[:5]}")
     return verdict
 
 

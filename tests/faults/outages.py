@@ -75,6 +75,7 @@ async def store(run: Run) -> None:
     await stage.finished(run.limit_s)
     before = set(stage.sources)
     verdict = await judge(stage)
+    run.lost += verdict.lost
     run.problems += verdict.problems
     await asyncio.to_thread(lambda: stage.weaviate.restart(empty=True))  # type: ignore[union-attr]
     await stage.produce(run.records - run.records // 2, frames=0.3)

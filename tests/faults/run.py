@@ -20,6 +20,7 @@ class Run:
     store_proxies: tuple[Proxy, ...] = ()
     in_store: set[str] | None = None  # events that the store must hold; None: all
     absent_may: int = 0  # events that the log may have lost
+    lost: int = 0  # found by the fault itself, before what it did next hides it
     problems: list[str] = field(default_factory=list)
     table: list[dict[str, float]] = field(default_factory=list)
 

@@ -82,8 +82,8 @@ async def run_fault(
             _keep(folder, logs, name)
         seconds = round(time.monotonic() - started, 1)
         return Result(
-            name, len(stage.sources), stage.kills, verdict.lost, verdict.duplicates, verdict.ledger_balances, seconds,
-            run.problems + verdict.problems, run.table,
+            name, len(stage.sources), stage.kills, run.lost + verdict.lost, verdict.duplicates,
+            verdict.ledger_balances, seconds, run.problems + verdict.problems, run.table,
         )  # fmt: skip
 
 
