@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import weaviate
-from grpc import ssl_channel_credentials  # type: ignore[import-untyped]
+from grpc import RpcError, ssl_channel_credentials  # type: ignore[import-untyped]
 from weaviate import exceptions as theirs
 from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 from weaviate.config import GrpcConfig
@@ -23,6 +24,7 @@ from stream.errors import Misconfigured, SeestreamError, StoreUnavailable
 logging.getLogger("weaviate-client").setLevel(logging.CRITICAL)
 
 _CONNECT_S = 5.0
+_FAULTS = (theirs.WeaviateBaseError, httpx.HTTPError, RpcError)  # its own, and those that it lets through
 
 
 class SchemaGone(StoreUnavailable):
@@ -65,7 +67,7 @@ class Link:
                 yield client
         except SeestreamError:
             raise
-        except (theirs.WeaviateBaseError, TimeoutError, OSError) as error:
+        except (*_FAULTS, TimeoutError, OSError) as error:
             ours = self._ours(error)
             if not isinstance(ours, SchemaGone) and client is self._client:
                 self._client = None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -200,15 +201,16 @@ async def test_two_workers_make_the_collections_at_once(server: Weaviate, own: W
             await other.__aexit__(None, None, None)
 
 
+@pytest.mark.parametrize("fault", [ConnectionResetError("reset"), httpx.RemoteProtocolError("reset")])
 async def test_a_call_that_fails_takes_the_connection_from_later_calls_but_not_from_those_under_way(
-    own: WeaviateStore,
+    own: WeaviateStore, fault: Exception
 ) -> None:
     await own.write([observation(vectors=(vector(0),))], [])
     link = own._link
     async with link.client() as under_way:
         with pytest.raises(StoreUnavailable, match="reset"):
             async with link.client() as failing:
-                raise ConnectionResetError("reset")
+                raise fault
         assert failing is under_way
         async with link.client() as later:
             assert later is not under_way
