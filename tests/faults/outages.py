@@ -73,6 +73,7 @@ async def store(run: Run) -> None:
     await stage.pause(8 if run.quick else 120)
     await asyncio.to_thread(stage.weaviate.restart)
     await stage.finished(run.limit_s)
+    stage.kills = len(stage.workers.ended)  # a long outage ends as unhealthy, for the supervisor
     before = set(stage.sources)
     verdict = await judge(stage)
     run.lost += verdict.lost
