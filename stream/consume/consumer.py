@@ -112,10 +112,10 @@ class Consumer:
             log.warning("group %s: %d records are left for the next owner", self.group, self._member.in_flight)
         await self._member.commit(closing=True)
         self._member.close()
-        await self._leave()
-        if self._running is not None:
+        if self._running is not None:  # before the client is closed under a fetch
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        await self._leave()
 
     async def deliveries(self) -> AsyncIterator[Sequence[Delivery]]:
         """Chunks, in log order per partition, until `stop`. Raises: BrokerUnavailable, when fetching cannot go on."""
