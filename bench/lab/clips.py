@@ -6,7 +6,7 @@ A clip is 30 s at 10 frames a second, 1280 x 720. Seeds below 100 were looked at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -217,8 +217,8 @@ def render(name: str, seed: int, frames: int = FRAMES) -> Iterator[Labelled]:
         yield cv2.convertScaleAbs(np.maximum(image, 0)), truths
 
 
-def compressed(clip: Iterator[Labelled], bits_per_s: int = 300_000) -> Iterator[Labelled]:
-    """The same clip through H.264 at a camera's bit rate (libx264 veryfast, a key frame every 5 s)."""
+def encoded(clip: Iterator[Labelled], bits_per_s: int = 300_000) -> Iterator[bytes]:
+    """H.264 packets of a clip at a camera's bit rate (libx264 veryfast, a key frame every 5 s), one for each frame."""
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt, encoder.gop_size = WIDTH, HEIGHT, "yuv420p", 50
@@ -226,24 +226,27 @@ def compressed(clip: Iterator[Labelled], bits_per_s: int = 300_000) -> Iterator[
     limits = {"maxrate": str(bits_per_s), "bufsize": str(2 * bits_per_s)}
     encoder.options = {"preset": "veryfast", "tune": "zerolatency", **limits}
     encoder.thread_count = 1
+    gray = np.full((HEIGHT // 2, WIDTH), 128, np.uint8)
+    for index, (luma, _) in enumerate(clip):
+        picture = av.VideoFrame.from_ndarray(np.concatenate([luma, gray]), format="yuv420p")
+        picture.pts = index
+        yield from (bytes(packet) for packet in encoder.encode(picture))
+    yield from (bytes(packet) for packet in encoder.encode(None))
+
+
+def decoded(packets: Iterable[bytes]) -> Iterator[Luma]:
+    """The pictures of `encoded`."""
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.thread_count = 1
-    waiting: list[Labels] = []
+    for packet in (*(av.Packet(data) for data in packets), None):
+        for picture in decoder.decode(packet):
+            plane = np.frombuffer(picture.planes[0], np.uint8).reshape(HEIGHT, picture.planes[0].line_size)
+            yield plane[:, :WIDTH].copy()
 
-    def decode(packets: list[av.Packet]) -> Iterator[Labelled]:
-        for packet in packets:
-            for picture in decoder.decode(packet):
-                plane = np.frombuffer(picture.planes[0], np.uint8).reshape(HEIGHT, picture.planes[0].line_size)
-                yield plane[:, :WIDTH].copy(), waiting.pop(0)
 
-    gray = np.full((HEIGHT // 2, WIDTH), 128, np.uint8)
-    for index, (luma, truths) in enumerate(clip):
-        waiting.append(truths)
-        picture = av.VideoFrame.from_ndarray(np.concatenate([luma, gray]), format="yuv420p")
-        picture.pts = index
-        yield from decode(encoder.encode(picture))
-    yield from decode(encoder.encode(None))
-    for picture in decoder.decode(None):
-        plane = np.frombuffer(picture.planes[0], np.uint8).reshape(HEIGHT, picture.planes[0].line_size)
-        yield plane[:, :WIDTH].copy(), waiting.pop(0)
+def compressed(clip: Iterable[Labelled]) -> Iterator[Labelled]:
+    """The same clip through H.264."""
+    whole = list(clip)
+    for luma, (_, truths) in zip(decoded(encoded(iter(whole))), whole, strict=True):
+        yield luma, truths
