@@ -40,6 +40,20 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("retention: {snapshots: {max_age_day: 3}}", "did you mean 'max_age_days'?"),
         ("zzz: 1", "unknown key 'zzz'; known keys: blobs, cameras"),
         ("web: {port: many}", "web.port: "),
+        ("cameras: 3", "cameras: must be a list"),
+        ("kafka: 3", "kafka: must be a mapping"),
+        ("cameras: [{url: x}]", "cameras.0.name: is missing"),
+        ("cameras: [{name: '', url: x}]", "cameras.0.name: must not be empty"),
+        ("cameras: [{name: a, url: x}, {name: a, url: y}]", "cameras: 2 are named 'a'"),
+        ("cameras: [{name: a, url: x, zones: [[[0, 0], [1, 1]]]}]", "zones.0: a polygon has three corners"),
+        ("cameras: [{name: a, url: x, masks: [[[0, 0], [1, 1], [640, 9]]]}]", "masks.0: a polygon has"),
+        ("gate: {min_size: 0.9, max_size: 0.1}", "min_size 0.9 is above max_size 0.1"),
+        ("kafka: {bootstrap: 'http://h:1'}", "kafka.bootstrap: must be host:port"),
+        ("kafka: {bootstrap: ''}", "kafka.bootstrap: must be host:port"),
+        ("kafka: {frames: same, files: same}", "the topic 'same' is named 2 times"),
+        ("kafka: {frames: 'a b'}", "kafka.frames: may have letters"),
+        ("kafka: {bootstrp: }", "unknown key 'kafka.bootstrp'"),
+        ("rules: [person]", "rules: must be a list of rules"),
         ("- a\n- b", "must be a mapping"),
         ("kafka: {bootstrap: [", "not valid YAML"),
     ],
@@ -48,6 +62,29 @@ def test_a_fault_names_the_file_the_key_and_the_nearest_known_one(tmp_path: Path
     with pytest.raises(Misconfigured) as raised:
         config.load(write(tmp_path, text))
     assert says in str(raised.value) and "seestream.yaml" in str(raised.value)
+
+
+def test_a_key_with_nothing_behind_it_is_the_default(tmp_path: Path) -> None:
+    text = "cameras:\n#  - {name: a, url: x}\nweb:\nkafka: {group: , bootstrap: 'b:1'}\n"
+    settings = config.load(write(tmp_path, text))
+    assert settings.cameras == () and settings.web.port == 8765
+    assert (settings.kafka.group, settings.kafka.bootstrap) == ("seestream", "b:1")
+
+
+def test_a_slip_in_the_environment_is_named_and_its_value_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEESTREAM__KAFAK__PASSWORD", "hunter2")
+    with pytest.raises(Misconfigured, match=r"SEESTREAM__KAFAK__PASSWORD .*did you mean 'kafka'\?") as raised:
+        config.load()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_list_in_the_environment_that_is_no_json_is_one_line_without_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEESTREAM__CAMERAS", "rtsp://me:hunter2@h/s")
+    with pytest.raises(Misconfigured, match="SEESTREAM__CAMERAS in the environment must be JSON") as raised:
+        config.load()
+    assert "hunter2" not in str(raised.value) and len(str(raised.value).splitlines()) == 1
 
 
 def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:

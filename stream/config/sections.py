@@ -1,22 +1,16 @@
-"""Settings: one YAML file, every key overridable by environment (`SEESTREAM__KAFKA__BOOTSTRAP`), secrets never printed.
-
-Only `app` reads this module; rooms take plain arguments. A key that does not exist is an error that names the nearest
-known one. One list, so one file, although it is long. Every field is described where it is declared;
-`docs/settings.md` is generated from these descriptions.
-"""
+"""Every key of the settings, described where it is declared: `docs/settings.md` is generated from these descriptions."""
 
 from __future__ import annotations
 
-import difflib
 import os
+from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from stream.errors import Misconfigured
+from stream.config.section import Name, Polygon, Section, Topic, with_secret, without_empty
 
 PREFIX = "SEESTREAM__"
 
@@ -27,33 +21,16 @@ def default_data_dir() -> Path:
     return Path(home).expanduser() / "seestream"
 
 
-class Section(BaseModel):
-    """A part of the settings: unknown keys are errors, values cannot be changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _secret(section: dict[str, Any], key: str) -> dict[str, Any]:
-    """`KEY_file` names a file whose content is the secret, as Docker and Kubernetes mount them."""
-    path = section.pop(f"{key}_file", None)
-    if path and not section.get(key):
-        try:
-            section[key] = Path(path).expanduser().read_text().strip()
-        except OSError as error:
-            raise Misconfigured(f"{key}_file: cannot read {path}: {error.strerror}") from error
-    return section
-
-
 class Kafka(Section):
     bootstrap: str = Field(
         "embedded", description="host:port of the brokers, or `embedded` for the one in this process"
     )
-    frames: str = Field("frames", description="topic of live pictures")
-    files: str = Field("files", description="topic of file events")
-    detections: str = Field("detections", description="topic of observations")
-    alerts: str = Field("alerts", description="topic of alerts")
-    dead_letters: str = Field("dead-letters", description="topic of records that cannot be processed")
-    ledger: str = Field("ledger", description="topic that accounts for every offset")
+    frames: Topic = Field("frames", description="topic of live pictures")
+    files: Topic = Field("files", description="topic of file events")
+    detections: Topic = Field("detections", description="topic of observations")
+    alerts: Topic = Field("alerts", description="topic of alerts")
+    dead_letters: Topic = Field("dead-letters", description="topic of records that cannot be processed")
+    ledger: Topic = Field("ledger", description="topic that accounts for every offset")
     partitions: int = Field(12, ge=1, le=1000, description="partitions of the input topics when seestream creates them")
     replication: int = Field(1, ge=1, le=10, description="replicas of the topics when seestream creates them")
     group: str = Field("seestream", description="prefix of the consumer groups (PREFIX-live, PREFIX-uploads)")
@@ -67,7 +44,22 @@ class Kafka(Section):
     @model_validator(mode="before")
     @classmethod
     def _read_secret(cls, data: Any) -> Any:
-        return _secret(dict(data), "password") if isinstance(data, dict) else data
+        return with_secret(dict(data), "password") if isinstance(data, dict) else data
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if not value.strip() or "/" in value:
+            raise ValueError(f"must be host:port, or several by comma, without a scheme, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_topic_for_each(self) -> Self:
+        names = (self.frames, self.files, self.detections, self.alerts, self.dead_letters, self.ledger)
+        for name, times in Counter(names).items():
+            if times > 1:
+                raise ValueError(f"the topic {name!r} is named {times} times: each purpose needs its own")
+        return self
 
 
 class StoreSettings(Section):
@@ -82,7 +74,7 @@ class StoreSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _read_secret(cls, data: Any) -> Any:
-        return _secret(dict(data), "api_key") if isinstance(data, dict) else data
+        return with_secret(dict(data), "api_key") if isinstance(data, dict) else data
 
 
 class ModelSettings(Section):
@@ -110,25 +102,27 @@ class GateOptions(Section):
     min_size: float = Field(0.0, ge=0, le=1, description="smallest object, as a share of the picture's area")
     max_size: float = Field(1.0, gt=0, le=1, description="largest object, as a share of the picture's area")
 
+    @model_validator(mode="after")
+    def _some_size_is_left(self) -> Self:
+        if self.min_size > self.max_size:
+            raise ValueError(f"min_size {self.min_size:g} is above max_size {self.max_size:g}: no object would count")
+        return self
+
 
 class CameraSettings(Section):
-    name: str = Field(description="the source's name on every topic")
+    name: Name = Field(description="the source's name on every topic")
     url: SecretStr = Field(description="rtsp://, http:// or a video file; its password is never printed")
     fps: float = Field(5, gt=0, le=60, description="frames a second to publish")
     loop: bool = Field(False, description="a file starts again at its end")
     quality: int = Field(85, ge=1, le=100, description="JPEG quality")
-    zones: tuple[tuple[tuple[float, float], ...], ...] = Field(
-        (), description="polygons (0 to 1) where motion counts; none: everywhere"
-    )
-    masks: tuple[tuple[tuple[float, float], ...], ...] = Field(
-        (), description="polygons (0 to 1) where motion never counts"
-    )
+    zones: tuple[Polygon, ...] = Field((), description="polygons (0 to 1) where motion counts; none: everywhere")
+    masks: tuple[Polygon, ...] = Field((), description="polygons (0 to 1) where motion never counts")
     priority: float = Field(1, gt=0, description="weight of this camera when the load is too high for all")
 
 
 class FolderSettings(Section):
     path: Path = Field(description="folder to watch")
-    source: str = Field("uploads", description="the source's name on every topic")
+    source: Name = Field("uploads", description="the source's name on every topic")
     poll: bool = Field(False, description="poll instead of waiting for events: for NFS and SMB mounts")
     existing: bool = Field(True, description="take what lies there already at start")
 
@@ -196,6 +190,27 @@ class Settings(BaseSettings):
     decode_workers: int = Field(2, ge=1, le=64, description="decoding threads a traffic class")
     in_flight_mb: int = Field(256, ge=1, description="memory for events that were fetched and are not settled")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, data: Any) -> Any:
+        return without_empty(data, cls)
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _rules_or_their_file(cls, value: Any) -> Any:
+        if isinstance(value, (str, Path)) or (
+            isinstance(value, (list, tuple)) and all(isinstance(r, dict) for r in value)
+        ):
+            return value
+        raise ValueError("must be a list of rules, each a mapping, or the path of a YAML file with them")
+
+    @model_validator(mode="after")
+    def _cameras_have_names_of_their_own(self) -> Self:
+        for name, times in Counter(camera.name for camera in self.cameras).items():
+            if times > 1:
+                raise ValueError(f"cameras: {times} are named {name!r}: their pictures would be taken for one camera's")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -207,60 +222,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file."""
         return env_settings, init_settings
-
-
-def load(path: Path | None = None, **overrides: Any) -> Settings:
-    """Settings from a YAML file (or only defaults and environment), with `overrides` for top-level keys.
-
-    Raises: Misconfigured with one line for each fault, naming the key and, for an unknown key, the nearest known one.
-    """
-    data: Any = {}
-    if path is not None:
-        try:
-            data = yaml.safe_load(path.read_text()) or {}
-        except OSError as error:
-            raise Misconfigured(f"cannot read the settings file {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise Misconfigured(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(data, dict):
-            raise Misconfigured(f"{path} must be a mapping of settings, not a {type(data).__name__}")
-    try:
-        return Settings(**{**data, **{key: value for key, value in overrides.items() if value is not None}})
-    except ValidationError as error:
-        where = str(path) if path else "settings"
-        raise Misconfigured("\n".join(f"{where}: {line}" for line in _explain(error))) from error
-
-
-def _explain(error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False):
-        keys = [str(part) for part in fault["loc"]]
-        name = ".".join(keys)
-        if fault["type"] == "extra_forbidden":
-            known = _fields(keys[:-1])
-            near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-            lines.append(f"unknown key {name!r}; {hint}")
-        else:
-            lines.append(f"{name}: {fault['msg']}")
-    return lines
-
-
-def _fields(keys: list[str]) -> list[str]:
-    """Names of the keys that exist at a place in the settings; list positions are skipped."""
-    model: Any = Settings
-    for key in keys:
-        if key.isdigit() or model is None:
-            continue
-        field = model.model_fields.get(key)
-        model = section_of(field.annotation) if field else None
-    if model is None:
-        return []
-    return list(model.model_fields)
-
-
-def section_of(annotation: Any) -> Any:
-    """The `Section` inside an annotation such as `tuple[CameraSettings, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in getattr(annotation, "__args__", ()) if (found := section_of(part))), None)
