@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     common.set_up_logging("ERROR")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says is in the table
     settings = common.settings_of(args)
     findings = asyncio.run(_check_all(settings))
     models_well = not any(finding.fault for finding in findings if finding.name == "models")
@@ -94,13 +96,12 @@ async def _kafka(settings: Settings) -> str:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, **service.client_arguments(settings))
     try:
         await admin.start()
-        topics = set(await admin.list_topics())
+        there = set(await admin.list_topics())
     except (KafkaError, OSError) as error:
-        raise errors.BrokerUnavailable(f"no Kafka broker answers at {kafka.bootstrap}: {error}") from error
+        raise service.no_broker(kafka.bootstrap, error) from error
     finally:
         await admin.close()
-    wanted = {kafka.frames, kafka.files, kafka.detections, kafka.alerts, kafka.dead_letters, kafka.ledger}
-    missing = ", ".join(sorted(wanted - topics))
+    missing = ", ".join(sorted(service.topics(kafka) - there))
     return f"{kafka.bootstrap}; " + (f"will be created: {missing}" if missing else "all topics are there")
 
 
@@ -117,6 +118,8 @@ async def _models(settings: Settings) -> str:
     from stream.app import engine
 
     florence, siglip = await asyncio.to_thread(engine.load, settings.models)
+    if settings.models.provider == "cuda" and florence.provider != "CUDAExecutionProvider":
+        raise errors.Misconfigured(f"models.provider is cuda, but they run on {florence.provider}, many times slower")
     demo = "; DEMO MODELS: they understand the drawn scenes only" if florence.manifest.demo else ""
     return f"{florence.manifest.name} and {siglip.manifest.name}, {florence.precision} on {florence.provider}{demo}"
 
@@ -149,6 +152,9 @@ def _print(findings: list[Finding], forecast: Forecast | None) -> None:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column()
+    table.add_column(overflow="fold")  # paths are long words, and their ends tell
     for finding in findings:
         mark = Text("FAIL", style="bold red") if finding.fault else Text("ok", style="green")
         table.add_row(mark, Text(finding.name), Text(finding.fault or finding.detail))

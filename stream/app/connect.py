@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from stream import errors
@@ -22,38 +23,42 @@ async def bootstrap_of(settings: Settings, stack: AsyncExitStack) -> str:
     return embedded.bootstrap
 
 
-async def start(app: Any, bootstrap: str, stack: AsyncExitStack) -> None:
+@asynccontextmanager
+async def started(app: Any, bootstrap: str) -> AsyncIterator[None]:
+    """The application's lifespan, entered until the broker object is connected. Raises: BrokerUnavailable."""
     from aiokafka.errors import KafkaError
 
-    started = asyncio.Event()
-    app.after_startup(started.set)
+    connected = asyncio.Event()
+    app.after_startup(connected.set)
     try:
-        # The context is entered before the broker object is connected; the hook says when it is.
-        await stack.enter_async_context(app.start_lifespan_context())
-        await started.wait()
+        async with app.start_lifespan_context():
+            await connected.wait()  # the context is entered before the broker object is connected
+            yield
     except (KafkaError, OSError, TimeoutError) as error:
-        raise errors.BrokerUnavailable(f"no Kafka broker answers at {bootstrap}: {error}") from error
+        if connected.is_set():
+            raise
+        raise service.no_broker(bootstrap, error) from error
 
 
 async def ensure_topics(settings: Settings, bootstrap: str) -> None:
-    """Creates the topics that are not there; a broker that does not allow it may have them already."""
+    """Creates the topics that are not there: the first that is asked of the broker. Raises: BrokerUnavailable."""
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-    from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+    from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError
 
     kafka = settings.kafka
     if kafka.bootstrap == "embedded":
         return
-    names = (kafka.frames, kafka.files, kafka.detections, kafka.alerts, kafka.dead_letters, kafka.ledger)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **service.client_arguments(settings))
     try:
         await admin.start()
-        there = set(await admin.list_topics())
-        missing = [NewTopic(name, kafka.partitions, kafka.replication) for name in names if name not in there]
+        missing = sorted(service.topics(kafka) - set(await admin.list_topics()))
         if missing:
-            await admin.create_topics(missing)
+            await admin.create_topics([NewTopic(name, kafka.partitions, kafka.replication) for name in missing])
     except TopicAlreadyExistsError:
         pass
-    except KafkaError as error:
-        raise errors.BrokerUnavailable(f"cannot see or create the topics at {bootstrap}: {error}") from error
+    except KafkaConnectionError as error:
+        raise service.no_broker(bootstrap, error) from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise errors.BrokerUnavailable(f"cannot see or create the topics at {bootstrap}: {error!r}") from error
     finally:
         await admin.close()

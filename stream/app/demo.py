@@ -45,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.seconds is not None and not args.seconds > 0:
+        raise errors.Misconfigured(f"--seconds {args.seconds:g}: must be more than 0")
+    if args.port is not None and not 0 <= args.port <= 65535:
+        raise errors.Misconfigured(f"--port {args.port}: a port is a number from 0 (a free one) to 65535")
     if args.video:
         film = Path(args.video).expanduser()
         if not film.is_file():

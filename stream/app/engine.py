@@ -43,7 +43,9 @@ def load_describer(settings: ModelSettings) -> Florence2:
     """Florence-2, loaded and verified; blocking. Raises: Misconfigured, BadModel."""
     from stream.infer import Florence2
 
-    return Florence2.load(folders(settings)[0], **_options(settings))
+    florence = Florence2.load(folders(settings)[0], **_options(settings))
+    florence.check(settings.tasks, prompted=False)
+    return florence
 
 
 def load_embedder(settings: ModelSettings) -> Siglip:

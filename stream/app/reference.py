@@ -15,9 +15,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Generated from `stream/config/sections.py` by `make schema`. One YAML file (`-c FILE`); every key can be overridden by",
-        f"the environment: `kafka.bootstrap` is `{config.PREFIX}KAFKA__BOOTSTRAP`. A secret `KEY` may be given as",
-        "`KEY_file`, the path of a file that holds it.",
+        "Generated from `stream/config/sections.py` by `make schema`. One YAML file (`-c FILE`); every key can be",
+        f"overridden by the environment: `kafka.bootstrap` is `{config.PREFIX}KAFKA__BOOTSTRAP`. A secret `KEY` may be",
+        "given as `KEY_file`, the path of a file that holds it.",
         "Without a file every command uses the defaults and the folder `$XDG_DATA_HOME/seestream`.",
         "",
         "| key | default | meaning |",

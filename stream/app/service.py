@@ -68,6 +68,19 @@ def client_arguments(settings: Settings) -> dict[str, Any]:
     return parse_security(security_of(settings.kafka))
 
 
+def topics(kafka: Kafka) -> set[str]:
+    """All that the settings name."""
+    return {kafka.frames, kafka.files, kafka.detections, kafka.alerts, kafka.dead_letters, kafka.ledger}
+
+
+def no_broker(bootstrap: str, error: Exception) -> errors.BrokerUnavailable:
+    """What to say when nothing, or nothing that speaks Kafka to us, is at the address."""
+    return errors.BrokerUnavailable(
+        f"no Kafka broker answers at {bootstrap} ({type(error).__name__}): is it up, and are kafka.bootstrap and"
+        " kafka.security right?"
+    )
+
+
 def asgi_service(
     broker: KafkaBroker, page: ASGIApp | None, routes: Sequence[tuple[str, ASGIApp]] = ()
 ) -> AsgiFastStream:
@@ -95,6 +108,23 @@ def asgi_service(
     )
 
 
+async def reach(settings: Settings, bootstrap: str) -> None:
+    """Asks the brokers who they are. Raises: BrokerUnavailable.
+
+    First of all, because a FastStream broker that cannot connect leaves its producer open, and aiokafka complains of it.
+    """
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **client_arguments(settings))
+    try:
+        await admin.start()
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise no_broker(bootstrap, error) from error
+    finally:
+        await admin.close()
+
+
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[KafkaBroker]:
     """A started connection for commands that publish; finds the embedded broker of a running process.
@@ -104,12 +134,13 @@ async def connected(settings: Settings) -> AsyncIterator[KafkaBroker]:
     from aiokafka.errors import KafkaError
 
     bootstrap = bootstrap_of(settings)
+    await reach(settings, bootstrap)
     broker = kafka_broker(settings, bootstrap)
     try:
         await broker.start()
     except (KafkaError, OSError, TimeoutError) as error:
         await broker.stop()
-        raise errors.BrokerUnavailable(f"no Kafka broker answers at {bootstrap}: {error}") from error
+        raise no_broker(bootstrap, error) from error
     try:
         yield broker
     finally:

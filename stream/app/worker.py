@@ -150,8 +150,8 @@ async def open_worker(
             worker.store = await stack.enter_async_context(parts.store(settings))  # type: ignore[arg-type]
             await _open_models(worker, scheduler, stack)
         app = service.asgi_service(broker, site.page_of(worker) if "web" in roles else None)
-        await connect.start(app, bootstrap, stack)
         await connect.ensure_topics(settings, bootstrap)
+        await stack.enter_async_context(connect.started(app, bootstrap))
         if "process" in roles:
             from stream.app.process import open_process
 

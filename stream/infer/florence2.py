@@ -126,10 +126,12 @@ class Florence2:
         """Tasks this model was trained for."""
         return self.manifest.tasks or tuple(TASKS)
 
-    def check(self, tasks: Sequence[str]) -> None:
-        """Raises Misconfigured for a task that is unknown or that this model was not trained for."""
+    def check(self, tasks: Sequence[str], prompted: bool = True) -> None:
+        """Raises Misconfigured for a task that is unknown or that this model was not trained for, or that asks for a
+        text where there is none (`prompted` False)."""
         for token in tasks:
-            task_named(token)
+            if task_named(token).takes_input and not prompted:
+                raise Misconfigured(f"{token} asks about a text or region, and here there is none")
             if token not in self.tasks:
                 known = ", ".join(self.tasks)
                 raise Misconfigured(f"{self.manifest.name} was not trained for {token}; it knows {known}")

@@ -79,8 +79,19 @@ class Manifest:
         return any((self.folder / name).is_file() for name in _graph_names(stem, precision))
 
     def graph(self, stem: str, precision: str) -> Path:
-        """The ONNX file of a graph in a precision, in the folder or its `onnx/`, verified."""
-        return self.file(*_graph_names(stem, precision))
+        """The ONNX file of a graph in a precision, in the folder or its `onnx/`, verified.
+
+        Raises:
+            BadModel: as `file`, or the folder has this graph in other precisions only; the message says in which.
+        """
+        names = _graph_names(stem, precision)
+        others = [other for other in SUFFIXES if self.has(stem, other)]
+        if others and precision not in others and self.files.keys().isdisjoint(names):
+            raise BadModel(
+                f"{self.folder} has {stem} in {' and '.join(others)}, not in {precision}: set models.precision, or pull"
+                f" or export it in {precision}"
+            )
+        return self.file(*names)
 
     def json(self, name: str, optional: bool = False) -> dict[str, Any]:
         """A JSON file of the folder; empty when optional and absent."""

@@ -154,6 +154,8 @@ def test_it_ends_by_itself_with_a_table_an_alert_and_a_summary(tmp_path: Path) -
     [
         (["--data", "/dev/null/x"], "cannot write to the data folder /dev/null/x"),
         (["--video", "/nowhere/film.mp4"], "--video /nowhere/film.mp4: no such file"),
+        (["--port", "99999"], "--port 99999: a port is a number from 0"),
+        (["--seconds", "0"], "--seconds 0: must be more than 0"),
     ],
 )
 def test_a_machine_that_cannot_run_it_gets_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:

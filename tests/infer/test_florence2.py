@@ -67,7 +67,7 @@ def test_a_tokenizer_that_is_none_is_refused(folder: Path) -> None:
 def test_a_layout_or_precision_that_is_not_there_is_refused(goldens: Path) -> None:
     with pytest.raises(Misconfigured, match="'merged' is not one of auto, static, published"):
         Florence2.load(goldens / "florence2", provider="cpu", layout="merged")
-    with pytest.raises(BadModel, match=r"vision_encoder_int8\.onnx is missing"):
+    with pytest.raises(BadModel, match=r"vision_encoder in fp32, not in int8"):
         Florence2.load(goldens / "florence2", provider="cpu", precision="int8")
 
 
@@ -79,6 +79,12 @@ def test_tasks_are_checked_before_the_first_frame(folder: Path) -> None:
     model.manifest.tasks = ("<OD>",)
     with pytest.raises(Misconfigured, match=r"was not trained for <OCR>; it knows <OD>"):
         model.check(["<OCR>"])
+
+
+def test_a_task_about_a_text_is_refused_where_there_will_be_none(load_florence2: Load) -> None:
+    with pytest.raises(Misconfigured, match="<REGION_TO_OCR> asks about a text or region"):
+        load_florence2().check(["<OD>", "<REGION_TO_OCR>"], prompted=False)
+    load_florence2().check(["<OD>", "<REGION_TO_OCR>"])
 
 
 def test_a_prompt_that_is_too_long_is_refused_with_its_length(load_florence2: Load) -> None:

@@ -39,6 +39,11 @@ def test_precisions_are_found_by_their_suffix(folder: Path) -> None:
         found.graph("vision", "int4")
 
 
+def test_a_precision_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
+    with pytest.raises(BadModel, match=r"has vision in fp32 and int8, not in fp16: set models\.precision"):
+        Manifest.read(folder).graph("vision", "fp16")
+
+
 def test_an_altered_file_is_named_with_the_expected_hash(folder: Path) -> None:
     expected = sha256(folder / "onnx" / "vision.onnx")
     (folder / "onnx" / "vision.onnx").write_bytes(b"other graph")
