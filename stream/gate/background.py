@@ -58,11 +58,10 @@ class Background:
 
     def rebuild(self, activity: Field | None) -> None:
         """New thresholds from noise, deviation and the activity that foliage showed."""
-        floor = max(self._threshold, self._tuning.noise_sigmas * self.sigma)
-        limit = cv2.max(cv2.multiply(self.deviation, self._tuning.deviation), floor)
+        floor = min(255.0, max(self._threshold, self._tuning.noise_sigmas * self.sigma))
+        self.limit = cv2.max(cv2.convertScaleAbs(self.deviation, alpha=self._tuning.deviation), round(floor))  # type: ignore[assignment]
         if activity is not None:
-            limit = cv2.max(limit, activity)
-        self.limit = cv2.convertScaleAbs(limit)  # type: ignore[assignment]
+            cv2.max(self.limit, cv2.convertScaleAbs(activity), dst=self.limit)
 
     def replace(self, picture: Plane, where: Plane | None = None) -> None:
         """Take the picture as it is, everywhere or where `where` is set."""

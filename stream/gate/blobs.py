@@ -21,6 +21,8 @@ Rect = tuple[int, int, int, int]
 _SQUARE = np.ones((3, 3), np.uint8)
 _TALL = np.ones((5, 3), np.uint8)  # people are cut in pieces top to bottom, so gaps close further that way
 _FAINT = 12  # a blob whose strongest pixel exceeds its threshold by less is seen in part only
+_SURE = 3  # a blob that was judged solid so often in a row ...
+_AGAIN = 8  # ... is judged again only in every eighth frame
 _BORDER = 14  # contour length of a grown blob below which it cannot have the least area
 
 
@@ -46,10 +48,14 @@ class BlobFinder:
         self._tuning = tuning
         self._peak = max(3, tuning.min_peak)
         self.age: Plane = np.zeros(shape, np.uint8)
+        self._aged = False
+        self._solid: list[tuple[Rect, int]] = []  # blobs of the last frame, and frames in a row that they were no light
 
     def none(self) -> None:
         """A frame without any difference."""
-        self.age[:] = 0
+        if self._solid or self._aged:
+            self.age[:] = 0
+            self._solid, self._aged = [], False
 
     def find(
         self,
@@ -58,19 +64,21 @@ class BlobFinder:
         excess: Plane,
         back: Background,
         clutter: Clutter,
-        known: list[Rect],
         hasty: bool,
     ) -> Blobs:
         """Blobs of one frame.
 
-        `excess` is difference over threshold; `known` boxes were judged solid a frame ago; `hasty`: frames are so far
-        apart that waiting for a second sight would miss what passes.
+        `excess` is difference over threshold; `hasty`: frames are so far apart that waiting for a second sight would miss
+        what passes.
         """
         tuning = self._tuning
         weak = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY)[1]
-        age = cv2.bitwise_and(cv2.add(cv2.dilate(self.age, _SQUARE), 1), weak)
         found = Blobs(weak)  # type: ignore[arg-type]
-        grown, rects = self._outlines(excess, weak, found)
+        grown, rects, part = self._outlines(excess, weak, found)
+        age = np.zeros_like(weak)
+        older = cv2.dilate(self.age[part], _SQUARE)
+        cv2.bitwise_and(np.add(older, 1, out=older, where=older < 255), weak[part], dst=age[part])
+        self._next = []
         for (x1, y1, x2, y2), pixels in self._sizeable(rects, weak, found):
             part = (slice(y1, y2), slice(x1, x2))
             busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
@@ -81,13 +89,16 @@ class BlobFinder:
             if not self._confirmed(age[part], pixels, (x2 - x1, y2 - y1), busy, hasty, enters):
                 continue
             rect = (x1, y1, x2, y2)
-            if pixels > 40 and not _same(rect, known) and self._is_light(rect, picture, difference, weak, back, found):
+            judged = self._judged(rect)
+            doubted = pixels > 40 and (judged < _SURE or judged % _AGAIN == 0)
+            if doubted and self._is_light(rect, picture, difference, weak, back, found):
                 continue
+            self._next.append((rect, judged + 1))
             if found.keep is None:
                 found.keep = np.zeros(weak.shape, np.uint8)
             found.objects.append(_whole(rect, difference, back, weak) if peak < _FAINT and not busy else rect)
             found.keep[part] = cv2.bitwise_or(found.keep[part], grown[part])
-        self._next = age
+        self._next_age = age
         return found
 
     def _sizeable(self, rects: list[Rect], weak: Plane, found: Blobs) -> Iterator[tuple[Rect, int]]:
@@ -104,18 +115,17 @@ class BlobFinder:
 
     def commit(self) -> None:
         """The blobs last found are the ones that count: ages go on from them."""
-        self.age = self._next  # type: ignore[assignment]
+        self.age, self._solid, self._aged = self._next_age, self._next, True
 
-    def _outlines(self, excess: Plane, weak: Plane, found: Blobs) -> tuple[Plane, list[Rect]]:
-        """The weak picture grown, and the boxes of its blobs, largest first, without the growth."""
+    def _outlines(self, excess: Plane, weak: Plane, found: Blobs) -> tuple[Plane, list[Rect], tuple[slice, slice]]:
+        """The weak picture grown, the boxes of its blobs, largest first, without the growth, and the part that has any."""
         rows, columns = weak.shape
         x, y, width, height = cv2.boundingRect(excess)
         left, top, right, bottom = max(0, x - 2), max(0, y - 3), min(columns, x + width + 2), min(rows, y + height + 3)
+        part = (slice(top, bottom), slice(left, right))
         grown = np.zeros_like(weak)
-        cv2.dilate(weak[top:bottom, left:right], _TALL, dst=grown[top:bottom, left:right])
-        contours = cv2.findContours(
-            grown[top:bottom, left:right], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(left, top)
-        )[0]
+        cv2.dilate(weak[part], _TALL, dst=grown[part])
+        contours = cv2.findContours(grown[part], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(left, top))[0]
         found.count = len(contours)
         rects: list[Rect] = []
         for contour in contours:
@@ -132,7 +142,17 @@ class BlobFinder:
         if len(rects) > self._tuning.most_blobs:
             rects.sort(key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
             del rects[self._tuning.most_blobs :]
-        return grown, rects
+        return grown, rects, part
+
+    def _judged(self, rect: Rect) -> int:
+        """Frames in a row in which a blob was here with about the same area and was no light."""
+        x1, y1, x2, y2 = rect
+        area = (x2 - x1) * (y2 - y1)
+        for k, judged in self._solid:
+            same = x1 < k[2] and k[0] < x2 and y1 < k[3] and k[1] < y2
+            if same and abs(area - (k[2] - k[0]) * (k[3] - k[1])) < 0.4 * area:
+                return judged
+        return 0
 
     def _confirmed(
         self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool, enters: bool
@@ -179,14 +199,4 @@ def _whole(rect: Rect, difference: Plane, back: Background, weak: Plane) -> Rect
         min(y1, top + int(boxes[:, 1].min())),
         max(x2, left + int(right)),
         max(y2, top + int(bottom)),
-    )
-
-
-def _same(rect: Rect, known: list[Rect]) -> bool:
-    """Whether a box that was judged a frame ago is here again with about the same area."""
-    x1, y1, x2, y2 = rect
-    area = (x2 - x1) * (y2 - y1)
-    return any(
-        x1 < k[2] and k[0] < x2 and y1 < k[3] and k[1] < y2 and abs(area - (k[2] - k[0]) * (k[3] - k[1])) < 0.4 * area
-        for k in known
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -23,6 +25,8 @@ from stream.types import Reason
 _WARM = 3  # frames until the background is used
 _CALM = 4  # calm frames after which a changed scene is accepted
 _TRAFFIC = 2  # objects that move on, from which whatever does not tremble is taken for one and not learnt as leaves
+_SEEN = 5  # frames after which what moves on is believed ...
+_STRAYS = 2  # ... beside which so many small blobs are noise
 _CHANGES_S = 0.4  # time constant of the count of a track's changes
 _NOMINAL_S = 0.1  # frame distance that is assumed until it is known
 
@@ -53,7 +57,6 @@ class Detector:
         """
         if luma.shape != self.luma_shape:
             self.luma_shape = (luma.shape[0], luma.shape[1])
-            self._reduce.forget()
             self.restart()
         picture = self._reduce(luma)
         learns = self._tick(at_s)
@@ -64,6 +67,10 @@ class Detector:
         if self._unsettled:
             return self._settle_scene(picture)
         return self._judge(picture, learns)
+
+    def reduced(self, luma_shape: tuple[int, int]) -> tuple[int, int]:
+        """The size of the picture that it works on, for that of the pictures given."""
+        return self._reduce.shape(luma_shape)
 
     def resume(
         self, luma_shape: tuple[int, int], seen: Plane, limit: Plane, sigma: float, step_s: float, frames: int
@@ -176,7 +183,7 @@ class Detector:
             self._memory.doubt(part)
         earlier = list(self._tracks.all)
         tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky, blobs.wavy)
-        fade = float(np.exp(-min(self.step_s, 1.0) / _CHANGES_S))
+        fade = math.exp(-min(self.step_s, 1.0) / _CHANGES_S)
         enliven(tracks, cv2.absdiff(picture, self._last), max(4.0, 5 * self.back.sigma), fade)
         tracks = self._standing.without_holes(picture, blobs, tracks)
         traffic = sum(t.moved for t in tracks) >= _TRAFFIC
@@ -193,7 +200,8 @@ class Detector:
             weight = 0.4
         elif self._shaded:
             weight = max(weight, 0.3)
-        self._flow.update(picture, self._at_s)
+        if not self._purposeful(blobs, tracks):
+            self._flow.update(picture, self._at_s)
         self.activity.update(blobs.weak, self._difference, keep, movers, self._flow.to_and_fro, self.step_s)
         self.back.learn(picture, weight, keep)
         self._memory.update(picture, blobs.weak, self.back, self._at_s)
@@ -204,13 +212,10 @@ class Detector:
         return motion
 
     def _blobs(self, picture: Plane) -> Blobs:
-        known = (
-            [t.rect for t in self._tracks.all if t.moved and t.last_frame == self.frames - 1] if self.frames & 3 else []
-        )
         hasty = self.step_s > 0.3
 
         def find() -> Blobs:
-            return self._finder.find(picture, self._difference, self._excess, self.back, self._clutter, known, hasty)
+            return self._finder.find(picture, self._difference, self._excess, self.back, self._clutter, hasty)
 
         blobs = find()
         self._shaded = max(0, self._shaded - 1)
@@ -230,11 +235,19 @@ class Detector:
         self._leaves.mark(blobs, self._flow.to_and_fro)
         return blobs
 
+    def _purposeful(self, blobs: Blobs, tracks: list[Track]) -> bool:
+        """Whether all that changes is known to move on: then nothing trembles, and the flow need not be asked."""
+        return (
+            self._flow.to_and_fro is None
+            and blobs.count <= len(tracks) + _STRAYS
+            and all(t.moved and t.seen >= _SEEN for t in tracks)
+        )
+
     def _answer(self, blobs: Blobs, tracks: list[Track], relit: bool, share: float) -> Motion:
         return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._at_s)
 
     def _weight(self) -> float:
-        settled = 1 - float(np.exp(-min(self.step_s, 1.0) / self.tuning.learn_s))
+        settled = 1 - math.exp(-min(self.step_s, 1.0) / self.tuning.learn_s)
         return max(settled, 1.0 / self.frames) if self.frames < 30 else settled
 
     def _slow(self, picture: Plane, blobs: Blobs | None, tracks: list[Track]) -> None:

@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.gate.settings import GateSettings, Polygon
 
+_SKIPS = 4  # reduction from which rows are skipped
+_HARDLY = 1.15  # times a side may be too long
+
 Plane = NDArray[np.uint8]
 """(rows, columns) uint8 luma of the reduced picture."""
 
 
 class Reducer:
-    """Halves a luma picture until it is small and smooths it, in buffers of its own.
+    """Reduces a luma picture to a fixed number of pixels and smooths it, in buffers of its own.
 
-    A reduction by four takes the mean of the middle 2 x 2 of each 4 x 4 pixels in one pass (bilinear interpolation does
-    just that): half of the rows are never read, which counts because a new picture is not in the cache. 0.06 ms at 720p,
-    against 0.14 for the mean of all pixels.
+    Bilinear interpolation takes the mean of 2 x 2 in the middle of what a pixel stands for. From a reduction by four on only
+    one row in so many is read at all, which counts because a new picture is not in the cache: 0.1 ms at 720p and at 1080p,
+    against 0.4 and 0.7 for the mean of all pixels. In the lab no class is found worse for it.
     """
 
     def __init__(self, pixels: int) -> None:
         self._pixels = pixels
-        self._buffers: dict[tuple[int, int], Plane] = {}
+        self._buffer: Plane | None = None
+
+    def shape(self, luma: tuple[int, ...]) -> tuple[int, int]:
+        """The size of what a picture of that size is reduced to; one that is hardly too large stays."""
+        rows, columns = luma[0], luma[1]
+        by = max(1.0, math.sqrt(rows * columns / self._pixels))
+        return (rows, columns) if by < _HARDLY else (max(1, round(rows / by)), max(1, round(columns / by)))
 
     def __call__(self, luma: Plane) -> Plane:
-        """A new (rows, columns) uint8 picture of at most `pixels`; (1, 1) stays."""
+        """A new (rows, columns) uint8 picture; (1, 1) stays."""
         picture = luma if luma.flags.c_contiguous else np.ascontiguousarray(luma)
-        while picture.size > self._pixels and min(picture.shape) >= 2:
-            by = 4 if picture.size > 4 * self._pixels and min(picture.shape) >= 4 else 2
-            height, width = picture.shape[0] // by, picture.shape[1] // by
-            buffer = self._buffers.get((height, width))
-            if buffer is None:
-                buffer = self._buffers[height, width] = np.empty((height, width), np.uint8)
-            picture = cv2.resize(picture, (width, height), dst=buffer, interpolation=cv2.INTER_LINEAR)
+        shape = self.shape(picture.shape)
+        if shape != picture.shape:
+            if self._buffer is None or self._buffer.shape != shape:
+                self._buffer = np.empty(shape, np.uint8)
+            by = picture.shape[0] // shape[0]
+            if by >= _SKIPS:
+                picture = picture[by // 2 :: by]
+            picture = cv2.resize(picture, shape[::-1], dst=self._buffer, interpolation=cv2.INTER_LINEAR)
         return cv2.blur(picture, (3, 3))
-
-    def forget(self) -> None:
-        """Free the buffers: the next picture has another size."""
-        self._buffers.clear()
 
 
 class Places:

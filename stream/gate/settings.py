@@ -46,7 +46,7 @@ class GateSettings:
 class Tuning:
     """Constants of the detector, found in the gate lab (docs/gate.md). Lengths are px of the reduced picture."""
 
-    pixels: int = 150_000  # the picture is halved while it has more: 720p becomes 180 rows, 1080p 270
+    pixels: int = 57_600  # the picture is reduced to so many: 720p and 1080p become 320 x 180
     noise_sigmas: float = 6.0  # threshold over the global noise
     deviation: float = 4.0  # threshold over a pixel's own mean deviation
     learn_s: float = 5.0  # time constant of the background

@@ -10,7 +10,7 @@ import numpy as np
 
 from stream.gate.detector import Detector
 
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct(
     "<2sBxIIIIffIIII"
 )  # mark, version, luma and reduced size, sigma, frame step, frames, lengths, crc
@@ -51,6 +51,8 @@ def unpack(detector: Detector, state: bytes) -> bool:
     mark, version, height, width, rows, columns, sigma, step, frames, n_seen, n_limit, crc = _HEADER.unpack_from(state)
     body = state[_HEADER.size :]
     if mark != _MARK or version != VERSION or len(body) != n_seen + n_limit or zlib.crc32(body) != crc:
+        return False
+    if detector.reduced((height, width)) != (rows, columns):
         return False
     seen = cv2.imdecode(np.frombuffer(body[:n_seen], np.uint8), cv2.IMREAD_GRAYSCALE)
     limit = cv2.imdecode(np.frombuffer(body[n_seen:], np.uint8), cv2.IMREAD_GRAYSCALE)
