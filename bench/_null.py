@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stream.types import (
+    Admission,
     Alert,
     Box,
     Delivery,
@@ -21,6 +22,7 @@ from stream.types import (
     Models,
     Observation,
     Outcome,
+    Reason,
     Vector,
     Work,
 )
@@ -49,6 +51,15 @@ class NullDecoder:
             event.id, event.source, 0, event.captured_at, 1280, 720, _LUMA, lambda: _PIXELS,
             encoded=event.image, media_type="image/jpeg",
         )  # fmt: skip
+
+
+class NullGate:
+    """Implements types.Gate: looks at nothing, admits everything."""
+
+    _admission = Admission(True, Reason.FORCED)
+
+    def admit(self, frame: Frame) -> Admission:
+        return self._admission
 
 
 class NullSink:

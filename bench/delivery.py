@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from aiokafka import AIOKafkaConsumer
 
-from bench._null import NeverShed, NullDecoder, NullModels, NullSink, Stopwatch, Timed
+from bench._null import NeverShed, NullDecoder, NullGate, NullModels, NullSink, Stopwatch, Timed
 from bench._rebalance import rebalance
 from stream import config, wire
 from stream.app.process import Process, now, open_process
@@ -107,6 +107,8 @@ class Bed:
             outbox = await stack.enter_async_context(Outbox(sinks if outputs else [NullSink()], None))
             pipeline = process.pipeline
             pipeline.outbox, pipeline.shedding, pipeline.decoder = outbox, NeverShed(), NullDecoder()
+            gate = NullGate()
+            pipeline.gate_of = lambda stream, delivery: gate
             pipeline.sources = [Timed(source, watch) for source in pipeline.sources]
             return await self._drain(process, settings, watch)
 

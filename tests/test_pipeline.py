@@ -432,6 +432,30 @@ async def test_large_frames_of_a_film_are_decoded_no_further_ahead_than_the_byte
     assert log.outcomes() == {"film": "processed"} and peak <= 5
 
 
+async def test_decoded_pixels_leave_the_budget_as_soon_as_the_models_have_answered() -> None:
+    class Large(Plain):
+        def decode(self, event: Event) -> Iterator[Frame]:
+            frame = frame_of(event)
+            frame.width, frame.height = 1000, 1000
+            yield frame
+
+    class Slow(Sheet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.all_there = asyncio.Event()
+
+        async def write(self, observation: Observation, alerts: Sequence[Alert], frame: Frame) -> None:
+            await super().write(observation, alerts, frame)
+            if len(self.rows) == 8:
+                self.all_there.set()
+            await self.all_there.wait()
+
+    log = Log([[frame_event(n) for n in range(8)]])
+    async with asyncio.timeout(60):
+        await pipeline(log, Slow(), decoder=Large(), limits=Limits(budget_bytes=7_000_000)).run()
+    assert set(log.outcomes().values()) == {"processed"} and len(log.settled) == 8
+
+
 async def test_back_filled_frames_wait_as_uploads_do_beside_their_source_live() -> None:
     streams: list[str] = []
 

@@ -70,13 +70,11 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         """A record was fetched and will be handed out."""
         self.in_flight += 1
         self.in_flight_bytes += duty.size_bytes
-        self._gauge.set(self.in_flight_bytes)
 
     def release(self, duty: Duty) -> None:
         """Its memory is free again, however it ended."""
         self.in_flight -= 1
         self.in_flight_bytes -= duty.size_bytes
-        self._gauge.set(self.in_flight_bytes)
         self.settled.set()
 
     def abandon(self, duty: Duty) -> None:
@@ -105,7 +103,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         return sum(part.lag for part in self.parts.values())
 
     def look(self) -> None:
-        """Once in a while: note that there is nothing to do, and which partitions are past their crashes."""
+        """Once in a while: what is in flight, that there is nothing to do, which partitions are past their crashes."""
+        self._gauge.set(self.in_flight_bytes)
         if self.lag() == 0:
             self.moved_at = self.clock()
         for part in self.parts.values():

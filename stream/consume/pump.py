@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -138,6 +138,8 @@ class Pump:
 
     def _dispatch(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> None:
         chunk: list[tuple[Duty, list[Delivery]]] = []
+        limit_s, now = self._member.limits.max_age_s, self._now()
+        oldest = _EPOCH if limit_s is None else now - timedelta(seconds=limit_s)
         for tp, records in fetched.items():
             part = self._member.parts.get(tp)
             if part is None:
@@ -149,7 +151,7 @@ class Pump:
             part.end = max(part.end, consumer.highwater(tp) or 0)
             for record in records:
                 part = self._follow(part, record.offset)
-                self._take(part, record_of(record, self._now), chunk)
+                self._take(part, record_of(record, now), oldest, chunk)
         if chunk:
             self._chunks.put(chunk)
 
@@ -173,11 +175,10 @@ class Pump:
         duty.remaining = 1
         self.spawn(duty.end(Outcome.DEAD, error))
 
-    def _take(self, part: Part, record: Record, chunk: list[tuple[Duty, list[Delivery]]]) -> None:
+    def _take(self, part: Part, record: Record, oldest: datetime, chunk: list[tuple[Duty, list[Delivery]]]) -> None:
         duty = Duty(part, record, self._bury, self._member.done)
         self._member.take(duty)
-        limit = self._member.limits.max_age_s
-        if limit is not None and self._now() - record.timestamp > timedelta(seconds=limit):
+        if record.timestamp < oldest:
             self._old.add(part)
         try:
             events = self._parse(record)
@@ -186,17 +187,18 @@ class Pump:
                 log.exception("%s@%d: cannot be parsed", part.tp, record.offset)
             self._reject(duty, error)
             return
-        several = events if isinstance(events, Sequence) else [events]
+        several = events if isinstance(events, list | tuple) else [cast(Event, events)]
         if self._careful.active:
             self._careful.hold(duty, several)
         else:
             chunk.append((duty, duty.deliveries(several, self._traffic)))
 
 
-def record_of(raw: ConsumerRecord, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Record:
-    """aiokafka's record as ours. A timestamp that is missing or no time at all becomes now."""
+def record_of(raw: ConsumerRecord, now: datetime | None = None) -> Record:
+    """aiokafka's record as ours. A timestamp that is missing or no time at all becomes `now`."""
     try:
-        when = _EPOCH + timedelta(milliseconds=raw.timestamp) if raw.timestamp >= 0 else now()
+        when = _EPOCH + timedelta(milliseconds=raw.timestamp) if raw.timestamp >= 0 else now
     except OverflowError:
-        when = now()
+        when = now
+    when = when or datetime.now(UTC)
     return Record(raw.topic, raw.partition, raw.offset, raw.key, raw.value, tuple(raw.headers), when)

@@ -57,13 +57,11 @@ class Files:
         reason = Reason.FORCED if frame.pts_s is None else Reason.SCENE if frame.cut else Reason.INTERVAL
         metrics.FRAMES.labels(frame.source, reason).inc()
         try:
-            await self.seeing.see(delivery, frame, Admission(True, reason), ticket)
+            await self.seeing.see(delivery, frame, Admission(True, reason), ticket, self.budget)
         except Exception as error:
             if ends_the_loop(error):
                 raise
             return error
-        finally:
-            self.budget.give(frame.size_bytes)
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -12,6 +13,8 @@ from stream.pipeline.budget import Budget
 from stream.pipeline.protocols import stream_of
 from stream.pipeline.seeing import Seeing
 from stream.types import Admission, Delivery, Frame, FrameEvent, Outcome, Reason, Traffic
+
+_frames = functools.lru_cache(8192)(metrics.FRAMES.labels)
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ class Lane:
         else:
             wanted = look.admission.admitted and self._wants(look.delivery, look.admission)
             reason = Reason.BUSY if look.admission.admitted and not wanted else look.admission.reason
-            metrics.FRAMES.labels(look.frame.source, reason).inc()
+            _frames(look.frame.source, reason).inc()
             if not look.admission.admitted:
                 await self.seeing.settle(look.delivery, Outcome.GATED)
             elif not wanted:
@@ -80,10 +83,8 @@ class Lane:
 
     async def _one(self, delivery: Delivery, frame: Frame, admission: Admission, ticket: int) -> None:
         try:
-            await self.seeing.see(delivery, frame, admission, ticket)
+            await self.seeing.see(delivery, frame, admission, ticket, self.budget)
         except Exception as error:  # noqa: BLE001  the event owns it
             await self.seeing.fail(delivery, error)
         else:
             await self.seeing.settle(delivery, Outcome.PROCESSED)
-        finally:
-            self.budget.give(frame.size_bytes)

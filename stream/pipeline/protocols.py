@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -33,9 +33,11 @@ class Describe(Protocol):
 
 
 class Outbox(Protocol):
-    """Where finished observations go; returns when the snapshot and every sink are durable."""
+    """Where finished observations go, in the order of the calls."""
 
-    async def write(self, observation: Observation, alerts: Sequence[Alert], frame: Frame) -> None: ...
+    def write(self, observation: Observation, alerts: Sequence[Alert], frame: Frame) -> Awaitable[None]:
+        """Takes it at once; to be awaited until the snapshot and every sink are durable."""
+        ...
 
 
 class Order(Protocol):
@@ -74,7 +76,10 @@ class Seen:
 
     observation: Observation
     frame: Frame
-    written: asyncio.Future[None]  # resolved when the outbox holds it
+    alerts: Sequence[Alert] = ()
+    durable: Awaitable[None] | None = None  # what the outbox gave for it; None before its turn
+    broken: Exception | None = None  # what its rules raised instead
+    turn: asyncio.Future[None] | None = None  # where its own frame waits for others before it
 
 
 @dataclass(slots=True)

@@ -3,74 +3,83 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING
 
 from stream import metrics
-from stream.errors import DeviceFailed, Misconfigured, Permanent, Transient
+from stream.errors import Misconfigured, Permanent, Transient
+from stream.pipeline.budget import Budget
+from stream.pipeline.patience import Patience
 from stream.pipeline.protocols import Seen, stream_of
-from stream.types import Admission, Alert, Delivery, Frame, FrameEvent, Outcome
+from stream.types import Admission, Delivery, Frame, FrameEvent, Observation, Outcome
 
 if TYPE_CHECKING:
     from stream.pipeline.loop import Pipeline
 
 log = logging.getLogger(__name__)
 
+_events = functools.cache(metrics.EVENTS.labels)  # looking a child up costs more than counting
+_age = functools.cache(metrics.AGE_SECONDS.labels)
+
 
 class Seeing:
-    """What lanes and files share. Writing goes on in `group`, beside whoever was first ready for it."""
+    """What lanes and files share. Whoever has waited too long for the models ends `group`."""
 
     def __init__(self, pipeline: Pipeline, group: asyncio.TaskGroup) -> None:
         self.p = pipeline
         self.group = group
+        self._patience = Patience(pipeline.limits.patience_s, group)
 
-    async def see(self, delivery: Delivery, frame: Frame, admission: Admission, ticket: int) -> None:
-        """Returns when the frame's observation and alerts are durable."""
-        key = stream_of(delivery)
-        limit = asyncio.timeout(self.p.limits.patience_s)
+    async def see(self, delivery: Delivery, frame: Frame, admission: Admission, ticket: int, budget: Budget) -> None:
+        """Returns when the frame's observation and alerts are durable; gives all that the frame took of the budget."""
         try:
-            async with limit:
-                observation = await self.p.describe(frame, admission, delivery)
-        except Exception as error:  # a cancelled one releases nobody: the loop is ending, and takes no new tasks
-            self._release(self.p.order.skip(key, ticket))
-            if isinstance(error, TimeoutError) and limit.expired():
-                raise DeviceFailed(f"the models did not answer for {self.p.limits.patience_s:g} s") from error
+            observation = await self._describe(delivery, frame, admission, ticket, budget)
+            await self._write(Seen(observation, frame), stream_of(delivery), ticket)
+        finally:
+            budget.give(frame.size_bytes - frame.decoded_bytes)
+
+    async def _describe(
+        self, delivery: Delivery, frame: Frame, admission: Admission, ticket: int, budget: Budget
+    ) -> Observation:
+        self._patience.begin(frame)
+        try:
+            return await self.p.describe(frame, admission, delivery)
+        except Exception:  # a cancelled one releases nobody: the loop is ending
+            self._release(self.p.order.skip(stream_of(delivery), ticket))
             raise
         finally:
+            self._patience.end(frame)
             frame.drop()
-        item = Seen(observation, frame, asyncio.get_running_loop().create_future())
+            budget.give(frame.decoded_bytes)
+
+    async def _write(self, item: Seen, key: str, ticket: int) -> None:
         self._release(self.p.order.push(key, ticket, item))
-        await item.written
+        if item.durable is None and item.broken is None:
+            item.turn = asyncio.get_running_loop().create_future()
+            await item.turn
+        if item.durable is None:
+            raise item.broken or RuntimeError("released without having been written")
+        await item.durable
+        self.p.watch.seen(item.observation, item.alerts)
 
     def _release(self, ready: list[Seen]) -> None:
-        """Every item gets an answer here or in `_write`, whatever its rules do: its frame waits for it."""
+        """Every item gets an answer, whatever its rules do: its frame waits for it."""
         for item in ready:
             try:
-                alerts = self.p.rules(item.observation)
+                item.alerts = self.p.rules(item.observation)
+                item.durable = self.p.outbox.write(item.observation, item.alerts, item.frame)
             except Exception as error:  # noqa: BLE001  the item's own event owns it, not the one that came last
-                item.written.set_exception(error)
-            else:
-                self.group.create_task(self._write(item, alerts))
-
-    async def _write(self, item: Seen, alerts: list[Alert]) -> None:
-        try:
-            await self.p.outbox.write(item.observation, alerts, item.frame)
-        except BaseException as error:
-            if not item.written.done():
-                item.written.set_exception(error) if isinstance(error, Exception) else item.written.cancel()
-            if not isinstance(error, Exception):
-                raise
-        else:
-            self.p.watch.seen(item.observation, alerts)
-            if not item.written.done():
-                item.written.set_result(None)
+                item.broken = error
+            if item.turn is not None and not item.turn.done():
+                item.turn.set_result(None)
 
     async def settle(self, delivery: Delivery, outcome: Outcome) -> None:
         await delivery.settle(outcome)
-        metrics.EVENTS.labels(delivery.traffic, outcome).inc()
+        _events(delivery.traffic, outcome).inc()
         if isinstance(delivery.event, FrameEvent) and outcome is Outcome.PROCESSED:
             age = (self.p.now() - delivery.event.captured_at).total_seconds()
-            metrics.AGE_SECONDS.labels(delivery.traffic).observe(max(0.0, age))
+            _age(delivery.traffic).observe(max(0.0, age))
         self.p.watch.settled(delivery, outcome)
 
     async def fail(self, delivery: Delivery, error: Exception) -> None:
@@ -86,7 +95,7 @@ class Seeing:
         else:
             log.exception("%s %s: unexpected", delivery.event.source, delivery.event.id, exc_info=error)
         await delivery.settle(Outcome.DEAD, error)
-        metrics.EVENTS.labels(delivery.traffic, Outcome.DEAD).inc()
+        _events(delivery.traffic, Outcome.DEAD).inc()
         self.p.watch.settled(delivery, Outcome.DEAD)
 
 

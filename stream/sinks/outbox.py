@@ -42,14 +42,14 @@ class _Parcel:
 
 
 class Outbox:
-    """Use as an async context manager; `write` returns when snapshot and all sinks are durable."""
+    """Use as an async context manager; what `write` gives is done when snapshot and all sinks are durable."""
 
     def __init__(
         self,
         sinks: Sequence[Sink],
         snapshots: SnapshotSaver | None,
         *,
-        max_batch: int = 64,
+        max_batch: int = 128,
         max_delay_s: float = 30.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -80,12 +80,12 @@ class Outbox:
         for parcel in self._waiting:
             parcel.done.cancel()
 
-    async def write(self, observation: Observation, alerts: Sequence[Alert], frame: Frame) -> None:
-        """Returns when the snapshot and every sink are durable. Raises what a sink raises that is not transient."""
-        parcel = _Parcel(observation, alerts, frame, asyncio.get_running_loop().create_future())
-        self._waiting.append(parcel)
+    def write(self, observation: Observation, alerts: Sequence[Alert], frame: Frame) -> asyncio.Future[None]:
+        """Done when the snapshot and every sink are durable; raises what a sink raises that is not transient."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Parcel(observation, alerts, frame, done))
         self._wake.set()
-        await parcel.done
+        return done
 
     async def _write_all(self) -> None:
         while True:

@@ -170,7 +170,12 @@ class Frame:
     @property
     def size_bytes(self) -> int:
         """Memory this frame holds now or will hold once decoded: the figure that bounds queues."""
-        return self.width * self.height * 3 + self.luma.nbytes + len(self.encoded or b"")
+        return self.decoded_bytes + self.luma.nbytes + len(self.encoded or b"")
+
+    @property
+    def decoded_bytes(self) -> int:
+        """The part of `size_bytes` that `drop` frees."""
+        return self.width * self.height * 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ async def test_a_sink_that_refuses_is_asked_again_and_the_others_are_not() -> No
     nap = Nap()
     down, well = Recorder(*(StoreUnavailable("away") for _ in range(12))), Recorder()
     async with Outbox([down, well], None, max_delay_s=30, sleep=nap, jitter=lambda: 1.0) as outbox:
-        writing = asyncio.create_task(outbox.write(observation(), [], JPEG))
+        writing = outbox.write(observation(), [], JPEG)
         while len(nap.delays_s) < 6:
             await asyncio.sleep(0)
         assert not writing.done()
@@ -114,7 +114,7 @@ async def test_a_picture_that_cannot_be_kept_takes_no_neighbour_with_it() -> Non
 async def test_a_disk_that_refuses_holds_everything_back() -> None:
     sink, nap, picky = Recorder(), Nap(), Picky(Unavailable("disk full"))
     async with Outbox([sink], picky, sleep=nap) as outbox:
-        writing = asyncio.create_task(outbox.write(observation(1), [], JPEG))
+        writing = outbox.write(observation(1), [], JPEG)
         while len(nap.delays_s) < 3:
             await asyncio.sleep(0.001)
         assert sink.calls == []
@@ -138,9 +138,9 @@ async def test_what_a_person_must_mend_reaches_every_caller() -> None:
 async def test_closing_tells_nobody_that_it_was_written() -> None:
     sink = Recorder(*(StoreUnavailable("away") for _ in range(10_000)))
     async with Outbox([sink], None, sleep=Nap()) as outbox:
-        writing = [asyncio.create_task(outbox.write(observation(n), [], JPEG)) for n in range(2)]
+        writing = [outbox.write(observation(n), [], JPEG) for n in range(2)]
         await asyncio.sleep(0.01)
-        later = asyncio.create_task(outbox.write(observation(3, captured_at=START), [], JPEG))
+        later = outbox.write(observation(3, captured_at=START), [], JPEG)
         await asyncio.sleep(0)
     results = await asyncio.wait_for(asyncio.gather(*writing, later, return_exceptions=True), 10)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
