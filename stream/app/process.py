@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stream import wire
 from stream.app import parts
+from stream.app.collector import rare_collections
 from stream.app.describe import Describer
 from stream.app.gates import Gates, GateStates
 from stream.app.load import LoadMeter
@@ -96,6 +97,7 @@ async def open_process(
             backfill = _backfill(settings, broker, bootstrap or settings.kafka.bootstrap, sampler, consumers[1])
         _follow_partitions(consumers[0], gates, backfill)
         stack.push_async_callback(asyncio.to_thread, gates.save)
+        stack.enter_context(rare_collections())
         pipeline = Pipeline(
             sources=[*consumers, *([backfill] if backfill else [])],
             decoder=parts.decoder(settings),
