@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream.gate.blobs import Blobs
@@ -25,14 +26,18 @@ class Motion:
 
 def answer(
     blobs: Blobs,
-    tracks: list[Track],
+    tracks: Sequence[Track],
     places: Places,
     luma_shape: tuple[int, int],
     share: float,
     relit: bool,
     now_s: float,
+    ahead: float = 0.0,
 ) -> Motion:
-    """The word on a frame with differences. `share` of its pixels differ; `relit`: the light has just changed."""
+    """The word on a frame with differences. `share` of its pixels differ; `relit`: the light has just changed.
+
+    `ahead` frames have passed since the look that gave the tracks: boxes are moved on by so much.
+    """
     few = len(tracks) <= 4  # a small thing in a calm scene is believed at once, amid many it must move
     shown = [
         t
@@ -44,7 +49,7 @@ def answer(
         if relit or blobs.lights:
             return Motion(Reason.LIGHT, share)
         return Motion(Reason.CLUTTER if blobs.small else Reason.STILL, share)
-    boxes, moving = _boxes(shown, (blobs.weak.shape[0], blobs.weak.shape[1]), luma_shape)
+    boxes, moving = _boxes(shown, (blobs.weak.shape[0], blobs.weak.shape[1]), luma_shape, ahead)
     if any(moving):
         return Motion(Reason.MOTION, share, boxes, moving)
     fresh = any(t.settled and t.moves_s == now_s for t in shown)
@@ -52,14 +57,14 @@ def answer(
 
 
 def _boxes(
-    shown: list[Track], shape: tuple[int, int], luma_shape: tuple[int, int]
+    shown: list[Track], shape: tuple[int, int], luma_shape: tuple[int, int], ahead: float
 ) -> tuple[tuple[Box, ...], tuple[bool, ...]]:
     """Boxes in px of the picture that was given, and whether each moves."""
     rows, columns = shape
     down, across = luma_shape[0] / rows, luma_shape[1] / columns
     boxes: list[Box] = []
     moving: list[bool] = []
-    for (x1, y1, x2, y2), moves in joined([(t.rect, not t.settled) for t in shown]):
+    for (x1, y1, x2, y2), moves in joined([(t.later(ahead) if ahead else t.rect, not t.settled) for t in shown]):
         dx, dy = 0.5 + _MARGIN * (x2 - x1), 0.5 + _MARGIN * (y2 - y1)
         left, top, right, bottom = max(0, x1 - dx), max(0, y1 - dy), min(columns, x2 + dx), min(rows, y2 + dy)
         boxes.append(Box(left * across, top * down, right * across, bottom * down))

@@ -15,6 +15,7 @@ from stream.gate.flow import Coherence
 from stream.gate.ghosts import shadows
 from stream.gate.leaves import Leaves
 from stream.gate.memory import Memory
+from stream.gate.pace import Pace
 from stream.gate.picture import Places, Plane, Reducer
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
 from stream.gate.split import tightened
@@ -58,6 +59,12 @@ class Detector:
         if luma.shape != self.luma_shape:
             self.luma_shape = (luma.shape[0], luma.shape[1])
             self.restart()
+        elif self.frames and self._pace.look and self._pace.carries(at_s - self._at_s):
+            look = self._pace.look
+            ahead = (at_s - self._at_s) / self.step_s
+            return answer(
+                look.blobs, look.tracks, self._places, self.luma_shape, look.share, relit=False, now_s=at_s, ahead=ahead
+            )
         picture = self._reduce(luma)
         learns = self._tick(at_s)
         self.frames += 1
@@ -97,6 +104,7 @@ class Detector:
         self._unsettled = self._dimmed = self._shaded = 0
         self._leaves = Leaves()
         self._standing = Standing(self.back, self._memory, self.tuning.still_s)
+        self._pace = Pace()
         self._share = 0.0  # that differed a frame ago
         self._difference = np.empty(shape, np.uint8)
         self._excess = np.empty(shape, np.uint8)
@@ -128,6 +136,7 @@ class Detector:
         return Motion(Reason.LIGHT, min(1.0, moved / 255))
 
     def _judge(self, picture: Plane, learns: bool) -> Motion:
+        self._pace.forget()
         changed = self._subtract(picture)
         share = changed / self._area
         relit = False
@@ -209,6 +218,8 @@ class Detector:
         self._slow(picture, blobs, tracks)
         motion = self._answer(blobs, tracks, relit, share)
         self._last = picture
+        if not (self._dimmed or self._shaded):
+            self._pace.keep(blobs, tracks, share, self.frames)
         return motion
 
     def _blobs(self, picture: Plane) -> Blobs:
@@ -230,7 +241,8 @@ class Detector:
                 self.back.restore(before)
                 self._subtract(picture)
         pieces = tightened(blobs.weak, blobs.objects, self.tuning.fill)
-        dark = shadows(picture, self.back.seen, blobs.weak, pieces)
+        followed = [t.rect for t in self._tracks.all if t.moved and t.seen >= _SEEN]
+        dark = shadows(picture, self.back.seen, blobs.weak, pieces, followed)
         blobs.objects = [piece for piece, is_dark in zip(pieces, dark, strict=True) if not is_dark]
         self._leaves.mark(blobs, self._flow.to_and_fro)
         return blobs

@@ -7,6 +7,8 @@ import numpy as np
 
 from stream.gate.picture import Plane
 
+Rect = tuple[int, int, int, int]
+
 _SQUARE = np.ones((3, 3), np.uint8)
 _DARKENS = (0.5, 0.93)  # a shadow leaves this share of the light ...
 _EVEN = 0.07  # ... evenly: standard deviation of that share
@@ -14,10 +16,11 @@ _SLOPE = 0.38  # a gradient above this share of the mean change is an edge ...
 _SHARP = 0.08  # ... and a shadow has fewer of them than this share of its pixels
 _FLAT = 1.5  # shadows on the ground are at least this many times as wide as high
 _ENTERS = 3.0  # ... or as this at the picture's side, where a part of them may be outside
+_ALIKE = 0.5  # sides that are apart by less than this share of width and height: the same thing
 _SHARPER = 0.75  # an object's rim is at least this sharp in the picture, compared with the background
 
 
-def left_behind(picture: Plane, background: Plane, weak: Plane, rect: tuple[int, int, int, int]) -> bool:
+def left_behind(picture: Plane, background: Plane, weak: Plane, rect: Rect) -> bool:
     """True when the rim of the blob is an edge in the background rather than in the picture: the object has left."""
     rows, columns = weak.shape
     part = (
@@ -35,29 +38,59 @@ def _slope(picture: Plane, rim: np.ndarray) -> float:  # type: ignore[type-arg]
     return float(cv2.mean(cv2.max(across, down), rim)[0])
 
 
-def shadows(picture: Plane, background: Plane, weak: Plane, rects: list[tuple[int, int, int, int]]) -> list[bool]:
+def shadows(picture: Plane, background: Plane, weak: Plane, rects: list[Rect], known: list[Rect]) -> list[bool]:
     """For each box whether it holds nothing but the shadow of another one, or of something that is about to come in.
 
     A shadow darkens evenly, so that the ground's texture goes on in it; something dark has a texture of its own. Only
-    flat boxes beside a larger one or at the picture's border are tried: a dark car on a plain road must stay.
+    flat boxes beside a larger one or at the picture's border are tried: a dark car on a plain road must stay. Boxes like
+    one of the `known`, which have been followed for some time, are none: a smooth roof may look like a shadow in a frame.
     """
-    found = [False] * len(rects)
-    for index, rect in enumerate(rects):
-        x1, y1, x2, y2 = rect
-        flat = (x2 - x1) / (y2 - y1)
-        if flat < (_ENTERS if _at_border(rect, weak) else _FLAT):
-            continue
-        if not (flat > _ENTERS and _at_border(rect, weak)) and not any(_beside(rect, r) for r in rects):
-            continue
-        part = (slice(y1, y2), slice(x1, x2))
-        share = cv2.divide(picture[part], background[part], dtype=cv2.CV_32F)
-        mean, spread = cv2.meanStdDev(share, mask=weak[part])
-        level, even = float(mean[0, 0]), spread[0, 0] < _EVEN * max(1.0, mean[0, 0])
-        if _DARKENS[0] < level < _DARKENS[1]:
-            found[index] = bool(even) or _smooth(share, weak[part], 1 - level)
-        elif _DARKENS[0] < 1 / max(level, 1e-3) < _DARKENS[1]:
-            found[index] = bool(even)  # the background has a shadow here that has gone
-    return found
+    return [
+        dark and _is_shadow(picture, background, weak, rect)
+        for rect, dark in zip(rects, _may_be(rects, known, weak.shape[1]), strict=True)
+    ]
+
+
+def _may_be(rects: list[Rect], known: list[Rect], columns: int) -> list[bool]:
+    """Which boxes have the shape and the place of a shadow."""
+    if not rects:
+        return []
+    box = np.array(rects, np.float32)
+    x1, y1, x2, y2 = box.T
+    high = y2 - y1
+    flat = (x2 - x1) / high
+    border = (x1 <= 1) | (x2 >= columns - 1)
+    may = flat >= np.where(border, _ENTERS, _FLAT)
+    if not may.any():
+        return [False] * len(rects)
+    alone = (flat > _ENTERS) & border
+    reach = np.maximum(6, high)
+    beside = (
+        (high[None] > 1.5 * high[:, None])
+        & (y2[:, None] > (y2 - 0.3 * high)[None])
+        & (x1[:, None] - reach[None] < x2[None])
+        & ((x1 - reach)[None] < x2[:, None])
+        & (y1[:, None] - 6 < y2[None])
+        & (y1[None] - 6 < y2[:, None])
+    )
+    may &= alone | beside.any(axis=1)
+    if known and may.any():
+        old = np.array(known, np.float32)
+        apart = np.abs(box[:, None, :] - old[None]).sum(axis=-1)  # of all four sides
+        may &= (apart > _ALIKE * (high + x2 - x1)[:, None]).all(axis=1)
+    return [bool(each) for each in may]
+
+
+def _is_shadow(picture: Plane, background: Plane, weak: Plane, rect: Rect) -> bool:
+    x1, y1, x2, y2 = rect
+    part = (slice(y1, y2), slice(x1, x2))
+    share = cv2.divide(picture[part], background[part], dtype=cv2.CV_32F)
+    mean, spread = cv2.meanStdDev(share, mask=weak[part])
+    level, even = float(mean[0, 0]), bool(spread[0, 0] < _EVEN * max(1.0, mean[0, 0]))
+    if _DARKENS[0] < level < _DARKENS[1]:
+        return even or _smooth(share, weak[part], 1 - level)
+    # the background has a shadow here that has gone
+    return _DARKENS[0] < 1 / max(level, 1e-3) < _DARKENS[1] and even
 
 
 def _smooth(share: np.ndarray, inside: Plane, change: float) -> bool:  # type: ignore[type-arg]
@@ -65,20 +98,3 @@ def _smooth(share: np.ndarray, inside: Plane, change: float) -> bool:  # type: i
     slope = cv2.max(np.abs(cv2.Sobel(share, cv2.CV_32F, 1, 0)), np.abs(cv2.Sobel(share, cv2.CV_32F, 0, 1)))
     sharp = cv2.bitwise_and(cv2.compare(slope, 8 * _SLOPE * change, cv2.CMP_GT), inside)
     return cv2.countNonZero(sharp) < _SHARP * cv2.countNonZero(inside)
-
-
-def _at_border(rect: tuple[int, int, int, int], weak: Plane) -> bool:
-    return rect[0] <= 1 or rect[2] >= weak.shape[1] - 1
-
-
-def _beside(rect: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
-    """Whether the flat box lies at the foot of `other`, which is higher, no further away than that is high."""
-    reach = max(6, other[3] - other[1])
-    return (
-        other[3] - other[1] > 1.5 * (rect[3] - rect[1])
-        and rect[3] > other[3] - 0.3 * (other[3] - other[1])
-        and rect[0] - reach < other[2]
-        and other[0] - reach < rect[2]
-        and rect[1] - 6 < other[3]
-        and other[1] - 6 < rect[3]
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -15,6 +17,7 @@ from stream.gate.tracks import Track
 
 _HOLE = (1, 4)  # after so many frames without change what moved may be the hole where it was
 _TREMBLES_S = 5.0  # what changes for so long without moving on is foliage
+_PART = 7  # px of a side of the smallest part of a hole that is judged by itself
 _SMALL = 60  # px^2 of a box that never moved, below which it belongs to the scene
 
 
@@ -57,9 +60,21 @@ class Standing:
                 track.settled, track.moves_s = True, now_s
 
     def _absorb(self, picture: Plane, weak: Plane, rect: Rect) -> None:
-        """Take the changed pixels of a box into the background."""
-        x1, y1, x2, y2 = max(0, rect[0] - 2), max(0, rect[1] - 2), rect[2] + 2, rect[3] + 2
-        where = np.zeros_like(weak)
-        where[y1:y2, x1:x2] = cv2.dilate(weak[y1:y2, x1:x2], np.ones((3, 3), np.uint8))
-        self._back.replace(picture, where)
-        self._memory.doubt((slice(y1, y2), slice(x1, x2)))
+        """Take the changed pixels of a hole into the background, not those of someone who stands beside it."""
+        for quarter in _quarters(rect):
+            if quarter is not rect and not left_behind(picture, self._back.seen, weak, quarter):
+                continue
+            x1, y1, x2, y2 = max(0, quarter[0] - 2), max(0, quarter[1] - 2), quarter[2] + 2, quarter[3] + 2
+            where = np.zeros_like(weak)
+            where[y1:y2, x1:x2] = cv2.dilate(weak[y1:y2, x1:x2], np.ones((3, 3), np.uint8))
+            self._back.replace(picture, where)
+            self._memory.doubt((slice(y1, y2), slice(x1, x2)))
+
+
+def _quarters(rect: Rect) -> list[Rect]:
+    """The box in parts that are still large enough to be judged."""
+    x1, y1, x2, y2 = rect
+    xs = [x1, (x1 + x2) // 2, x2] if x2 - x1 >= 2 * _PART else [x1, x2]
+    ys = [y1, (y1 + y2) // 2, y2] if y2 - y1 >= 2 * _PART else [y1, y2]
+    parts = [(a, c, b, d) for a, b in pairwise(xs) for c, d in pairwise(ys)]
+    return parts if len(parts) > 1 else [rect]

@@ -56,6 +56,11 @@ class Track:
         """Distance from where it was first seen, city blocks."""
         return abs(self.x - self.from_x) + abs(self.y - self.from_y)
 
+    def later(self, frames: float) -> Rect:
+        """Where it will be after so many more frames."""
+        dx, dy = round(self.vx * frames), round(self.vy * frames)
+        return self.rect[0] + dx, self.rect[1] + dy, self.rect[2] + dx, self.rect[3] + dy
+
     def stays(self, now_s: float) -> bool:
         """Whether it has been about for long without ever leaving the place where it appeared."""
         width, height = self.rect[2] - self.rect[0], self.rect[3] - self.rect[1]
