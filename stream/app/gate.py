@@ -54,33 +54,12 @@ def run(args: argparse.Namespace) -> int:
         NotFound: there is no such file.
         BadMedia: it is no film, or it breaks off; what was judged before has been printed.
     """
-    gate = MotionGate(
-        GateSettings(
-            zones=tuple(_polygon(text) for text in args.zone),
-            masks=tuple(_polygon(text) for text in args.mask),
-            min_size=args.min_size,
-            max_size=args.max_size,
-            interval_s=args.interval_s,
-            hold_s=args.hold_s,
-            threshold=args.threshold,
-        )
-    )
+    gate = MotionGate(_settings(args))
     report = _Lines() if args.json else _Stretches()
     with ExitStack() as stack:
         painter = stack.enter_context(_Painter(args.draw)) if args.draw else None
         for index, pts_s, picture in _frames(args.video, args.every_s):
-            luma = _luma(picture)
-            frame = Frame(
-                event_id=str(args.video),
-                source=args.video.stem,
-                index=index,
-                captured_at=_epoch(),
-                width=picture.width,
-                height=picture.height,
-                luma=luma,
-                pixels=partial(_rgb, picture),
-                pts_s=pts_s,
-            )
+            frame = _frame(args.video, index, pts_s, picture)
             started = time.perf_counter()
             word = gate.admit(frame)
             report.add(index, pts_s, word, (time.perf_counter() - started) * 1000)
@@ -88,6 +67,32 @@ def run(args: argparse.Namespace) -> int:
                 painter.add(picture, pts_s, word)
     report.end()
     return 0
+
+
+def _settings(args: argparse.Namespace) -> GateSettings:
+    return GateSettings(
+        zones=tuple(_polygon(text) for text in args.zone),
+        masks=tuple(_polygon(text) for text in args.mask),
+        min_size=args.min_size,
+        max_size=args.max_size,
+        interval_s=args.interval_s,
+        hold_s=args.hold_s,
+        threshold=args.threshold,
+    )
+
+
+def _frame(film: Path, index: int, pts_s: float, picture: VideoFrame) -> Frame:
+    return Frame(
+        event_id=str(film),
+        source=film.stem,
+        index=index,
+        captured_at=_epoch(),
+        width=picture.width,
+        height=picture.height,
+        luma=_luma(picture),
+        pixels=partial(_rgb, picture),
+        pts_s=pts_s,
+    )
 
 
 def _frames(path: Path, every_s: float) -> Iterator[tuple[int, float, VideoFrame]]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from faststream.kafka import KafkaBroker
 
     from stream.config import Settings
-    from stream.types import Store
+    from stream.types import Source, Store
 
 
 LOAD_EVERY_S = 2.0
@@ -90,31 +90,42 @@ async def open_process(
         topics = ObservationTopic(broker, settings.kafka.detections, settings.kafka.alerts)
         outbox = await stack.enter_async_context(Outbox([store, topics, *extra_sinks], parts.snapshots(settings)))
         consumers = [await stack.enter_async_context(consumer) for consumer in _consumers(settings, broker)]
-        sampler = _sampler(settings)
-        gates = Gates(settings, GateStates(settings.data_dir / "gates"))
+        sampler, gates = _sampler(settings), Gates(settings, GateStates(settings.data_dir / "gates"))
         backfill = None
         if settings.sampling.backfill:
             backfill = _backfill(settings, broker, bootstrap or settings.kafka.bootstrap, sampler, consumers[1])
         _follow_partitions(consumers[0], gates, backfill)
         stack.push_async_callback(asyncio.to_thread, gates.save)
         stack.enter_context(rare_collections())
-        pipeline = Pipeline(
-            sources=[*consumers, *([backfill] if backfill else [])],
-            decoder=parts.decoder(settings),
-            gate_of=gates,
-            describe=_describer(settings, scheduler),
-            scheduler=scheduler,
-            order=Sequencer[Seen](),
-            rules=parts.saved_rules(settings).apply,
-            outbox=outbox,
-            shedding=sampler,
-            now=now,
-            watch=watcher,
-            limits=PipelineLimits(lanes=settings.decode_workers, budget_bytes=settings.in_flight_mb << 20),
-        )
-        yield Process(
-            pipeline, consumers, outbox, sampler, LoadMeter(settings.kafka.frames, consumers[0].lag), backfill
-        )
+        sources: list[Source] = [*consumers, *([backfill] if backfill else [])]
+        pipeline = _pipeline(settings, sources, gates, sampler, scheduler, outbox, watcher)
+        meter = LoadMeter(settings.kafka.frames, consumers[0].lag)
+        yield Process(pipeline, consumers, outbox, sampler, meter, backfill)
+
+
+def _pipeline(
+    settings: Settings,
+    sources: list[Source],
+    gates: Gates,
+    sampler: Sampler,
+    scheduler: Scheduler,
+    outbox: Outbox,
+    watcher: Watcher,
+) -> Pipeline:
+    return Pipeline(
+        sources=sources,
+        decoder=parts.decoder(settings),
+        gate_of=gates,
+        describe=_describer(settings, scheduler),
+        scheduler=scheduler,
+        order=Sequencer[Seen](),
+        rules=parts.saved_rules(settings).apply,
+        outbox=outbox,
+        shedding=sampler,
+        now=now,
+        watch=watcher,
+        limits=PipelineLimits(lanes=settings.decode_workers, budget_bytes=settings.in_flight_mb << 20),
+    )
 
 
 def _follow_partitions(live: Consumer, gates: Gates, backfill: Backfill | None) -> None:
