@@ -21,8 +21,8 @@ Rect = tuple[int, int, int, int]
 _SQUARE = np.ones((3, 3), np.uint8)
 _TALL = np.ones((5, 3), np.uint8)  # people are cut in pieces top to bottom, so gaps close further that way
 _FAINT = 12  # a blob whose strongest pixel exceeds its threshold by less is seen in part only
-_SURE = 3  # a blob that was judged solid so often in a row ...
-_AGAIN = 8  # ... is judged again only in every eighth frame
+_SURE = 2  # a blob that was judged solid so often in a row ...
+_AGAIN = 16  # ... is judged again only in every sixteenth frame
 _BORDER = 14  # contour length of a grown blob below which it cannot have the least area
 
 

@@ -16,6 +16,7 @@ _MOVING = 1.35  # two, where the box moves too
 _FEW = 12  # pairs up to which plain loops are faster than arrays
 _FAR = 1e9
 _LONG_S = 4.0  # a crowd of leaves is still where it was; nobody passes so slowly that he is not seen to go
+_AWAY = 20.0  # px beyond its own size that something has left its place
 _MARGIN = 2  # px between boxes that still touch
 _WANDERS = 12.0  # px of path after which what moved amid leaves must have gone somewhere
 _LOST_FRAMES = 3  # a track outlives its blob by this
@@ -64,7 +65,7 @@ class Track:
     def stays(self, now_s: float) -> bool:
         """Whether it has been about for long without ever leaving the place where it appeared."""
         width, height = self.rect[2] - self.rect[0], self.rect[3] - self.rect[1]
-        far = abs(self.x - self.born_x) > width + 20 or abs(self.y - self.born_y) > height + 20
+        far = abs(self.x - self.born_x) > width + _AWAY or abs(self.y - self.born_y) > height + _AWAY
         return now_s - self.born_s > _LONG_S and not far
 
     def follow(self, rect: Rect, frame: int, shaky: bool) -> None:
