@@ -14,7 +14,7 @@ from watchfiles import Change, awatch
 
 from stream.capture.files import SPAN_S, Duration, events, is_passing, may_be_media, media_files
 from stream.capture.journal import Journal
-from stream.errors import Misconfigured, SeestreamError, Unavailable
+from stream.errors import Misconfigured, NotFound, SeestreamError, Unavailable
 from stream.types import FileEvent, Op, Publisher
 
 _LOG = logging.getLogger(__name__)
@@ -196,8 +196,11 @@ class Folder:
             )
         except Unavailable:
             raise
-        except (OSError, SeestreamError) as error:
+        except (FileNotFoundError, NotFound) as error:
             _LOG.info("folder %s: %r went away before it was announced: %s", self.path, path.name, error)
+            return
+        except (OSError, SeestreamError) as error:
+            _LOG.warning("folder %s: %r is left out: %s", self.path, path.name, error)
             return
         for event in found:
             if op == "deleted" or event.id not in self._journal:

@@ -13,6 +13,7 @@ import pytest
 from watchfiles import Change
 
 from stream.capture import Folder
+from stream.decode import video_duration_s
 from stream.errors import BrokerUnavailable, Misconfigured
 from stream.types import FileEvent, Span
 from tests.capture.conftest import PATIENCE_S, Kept
@@ -212,6 +213,22 @@ async def test_a_file_that_vanishes_again_is_forgotten(steps: Steps, kept: Kept,
         for _ in range(5):
             await steps.step()
     assert names(kept) == [("created", "b.jpg")]
+
+
+async def test_a_link_to_the_outside_is_left_out_with_a_warning_that_says_why(
+    steps: Steps, kept: Kept, tmp_path: Path, running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (steps.folder / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (steps.folder / "honest.jpg").write_bytes(b"x")
+    async with running(folder(steps, kept, duration=video_duration_s)):
+        for _ in range(3):
+            await steps.step(2.0)
+    assert names(kept) == [("created", "honest.jpg")]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"folder {steps.folder}: 'link.jpg' is left out: {str(steps.folder / 'link.jpg')!r} lies outside the allowed"
+        " roots: move it, or add its folder to `roots`"
+    ]
 
 
 async def test_a_missing_folder_is_said_at_once(tmp_path: Path, kept: Kept) -> None:
