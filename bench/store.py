@@ -149,7 +149,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench store", description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--singles", type=int, default=300, help="how many of them are written one by one")
-    parser.add_argument("--batch", type=int, default=64, help="observations in a batch; the outbox writes up to 64")
+    parser.add_argument("--batch", type=int, default=128, help="observations in a batch; the outbox writes up to 128")
     parser.add_argument("--only", choices=sorted(STORES))
     asyncio.run(run(parser.parse_args(argv)))
     return 0

@@ -72,7 +72,9 @@ class Describer:
     async def __call__(self, frame: Frame, admission: Admission, delivery: Delivery) -> Observation:
         """Raises: InferenceFailed, DeviceFailed."""
         identity = wire.observation_id(frame.source, frame.event_id, frame.index, self._revision)
-        regions = tuple(sorted(admission.boxes, key=lambda box: -box.area)[:MAX_REGIONS])
+        regions = admission.boxes
+        if len(regions) > 1:
+            regions = tuple(sorted(regions, key=lambda box: -box.area)[:MAX_REGIONS])
         spared = self._captions or (self._detect == "novel" and self._always)
         if self._novelty is None or not spared or not self._embed:
             work = Work((*self._always, *self._captions), embed=self._embed, regions=regions, traffic=delivery.traffic)

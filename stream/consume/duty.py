@@ -66,9 +66,9 @@ class _Settle:
         self._duty = duty
         self._used = False
 
-    async def __call__(self, outcome: Outcome, error: BaseException | None = None) -> None:
+    def __call__(self, outcome: Outcome, error: BaseException | None = None) -> Awaitable[None]:
         if self._used:
             record = self._duty.record
             raise RuntimeError(f"{record.topic}-{record.partition}@{record.offset}: settled twice")
         self._used = True
-        await self._duty.end(outcome, error)
+        return self._duty.end(outcome, error)

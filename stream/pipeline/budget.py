@@ -29,8 +29,7 @@ class Budget:
 
     async def take(self, size_bytes: int) -> None:
         """Waits until there is room."""
-        if not self._waiting and self._fits(size_bytes):
-            self._used += size_bytes
+        if self.take_now(size_bytes):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size_bytes, turn))
@@ -42,6 +41,13 @@ class Budget:
             else:
                 self._wake()  # past this one, which is cancelled
             raise
+
+    def take_now(self, size_bytes: int) -> bool:
+        """Takes it if there is room and nobody waits; whether it did."""
+        free = not self._waiting and self._fits(size_bytes)
+        if free:
+            self._used += size_bytes
+        return free
 
     def give(self, size_bytes: int) -> None:
         self._used -= size_bytes

@@ -71,7 +71,8 @@ class Lane:
             elif not wanted:
                 await self.seeing.settle(look.delivery, Outcome.SHED)
             else:
-                await self.budget.take(look.frame.size_bytes)
+                if not self.budget.take_now(look.frame.size_bytes):
+                    await self.budget.take(look.frame.size_bytes)
                 ticket = self.p.order.ticket(stream_of(look.delivery))
                 self.seeing.group.create_task(self._one(look.delivery, look.frame, look.admission, ticket))
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import orjson
 
@@ -56,4 +56,9 @@ def isoformat(when: datetime) -> str:
 
 
 def _id(*parts: Any) -> str:
-    return str(uuid5(_NAMESPACE, orjson.dumps(parts).decode()))
+    """`str(uuid5(_NAMESPACE, …))`, in a third of its time: there is one for every observation."""
+    digest = bytearray(hashlib.sha1(_NAMESPACE.bytes + orjson.dumps(parts), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50  # version 5
+    digest[8] = digest[8] & 0x3F | 0x80  # variant of RFC 9562
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
