@@ -79,6 +79,7 @@ class Look(NamedTuple):
 
     index: int
     vectors: tuple[Vector, ...]
+    moving: int
 
 
 class Footage(NamedTuple):
@@ -124,7 +125,7 @@ def film(shots: Iterator[Shot], siglip: Siglip) -> Footage:
         boxes = sorted(admission.boxes, key=lambda box: -box.area)[:MAX_REGIONS]
         rows = siglip.embed_images([rgb, *(crop(rgb, box) for box in boxes)])
         vectors = tuple(Vector("siglip", row, box) for row, box in zip(rows, [None, *boxes], strict=True))
-        looks.append(Look(index, vectors))
+        looks.append(Look(index, vectors, len(admission.boxes)))
     return Footage(looks, things)
 
 
@@ -143,10 +144,10 @@ def judge(footage: Footage, novelty: Novelty) -> Account:
     """Runs the novelty over what was admitted."""
     fresh, stale, admitted = [], 0, [look.index for look in footage.looks]
     for look in footage.looks:
-        known = novelty.known("bench", str(look.index), look.vectors)
+        known = novelty.known("bench", str(look.index), look.vectors, look.moving)
         if known is None:
             fresh.append(look.index)
-            novelty.remember("bench", str(look.index), look.vectors, "")
+            novelty.remember("bench", str(look.index), look.vectors, "", moving=look.moving)
         else:
             stale += footage.things[int(known[0])] != footage.things[look.index]
     account = Account(len(footage.things), len(admitted), len(fresh), stale=stale)

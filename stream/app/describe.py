@@ -34,7 +34,9 @@ MAX_REGIONS = 4
 class Novelty(Protocol):
     """Remembers what each source showed lately."""
 
-    def known(self, source: str, observation_id: str, vectors: Sequence[Vector]) -> tuple[str, str | None] | None:
+    def known(
+        self, source: str, observation_id: str, vectors: Sequence[Vector], moving: int = 0
+    ) -> tuple[str, str | None] | None:
         """(id, caption) of an earlier observation of another id that shows the same; None when this is new."""
         ...
 
@@ -44,7 +46,7 @@ class Novelty(Protocol):
         observation_id: str,
         vectors: Sequence[Vector],
         caption: str | None,
-        text: Sequence[object] = (),
+        moving: int = 0,
     ) -> None: ...
 
 
@@ -84,14 +86,15 @@ class Describer:
             frame, Work(embed=True, regions=regions, traffic=delivery.traffic, keep=True)
         )
         stream = frame.source if isinstance(delivery.event, FileEvent) else stream_of(delivery)
-        earlier = self._novelty.known(stream, identity, seen.vectors)
+        moving = len(admission.boxes)
+        earlier = self._novelty.known(stream, identity, seen.vectors, moving)
         tasks = (*self._always, *self._captions)
         if earlier:
             tasks = self._always if self._detect == "always" else ()
         findings = await self._scheduler.submit(frame, Work(tasks, traffic=delivery.traffic)) if tasks else Findings()
         findings = dataclasses.replace(findings, vectors=seen.vectors)
         if earlier is None:
-            self._novelty.remember(stream, identity, seen.vectors, findings.caption)
+            self._novelty.remember(stream, identity, seen.vectors, findings.caption, moving=moving)
             return self._observation(identity, frame, admission, delivery, findings, None)
         metrics.CAPTIONS_SAVED.labels(frame.source).inc()
         findings = dataclasses.replace(findings, caption=earlier[1])

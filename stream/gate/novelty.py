@@ -20,6 +20,7 @@ class _Seen:
     frames: NDArray[np.float16]  # (models, dims): the whole frame
     regions: NDArray[np.float16]  # (regions, dims)
     models: tuple[str, ...]
+    moving: int  # regions that moved, embedded or not
 
 
 class Novelty:
@@ -50,15 +51,18 @@ class Novelty:
         self._per_source, self._sources = per_source, sources
         self._seen: OrderedDict[str, deque[_Seen]] = OrderedDict()
 
-    def known(self, source: str, observation_id: str, vectors: Sequence[Vector]) -> tuple[str, str | None] | None:
+    def known(
+        self, source: str, observation_id: str, vectors: Sequence[Vector], moving: int = 0
+    ) -> tuple[str, str | None] | None:
         """(id, caption) of the earlier observation of `source` that shows the same; None when this is new.
 
+        `moving` is how many regions moved, where more did than have a vector: one more in a crowd is new.
         Without vectors, or with vectors that are not finite, everything is new. At `alike` 1 everything is new too.
         """
         recent = self._seen.get(source)
         if not recent or self._alike >= 1:
             return None
-        now = _packed(observation_id, None, vectors)
+        now = _packed(observation_id, None, vectors, moving)
         if now is None:
             return None
         best: tuple[float, _Seen] | None = None
@@ -67,7 +71,7 @@ class Novelty:
                 continue
             cosine = float((seen.frames.astype(np.float32) * now.frames).sum(axis=1).min())
             better = cosine >= self._alike and (best is None or cosine > best[0])
-            if better and self._same_regions(seen.regions, now.regions):
+            if better and now.moving <= seen.moving and self._same_regions(seen.regions, now.regions):
                 best = (cosine, seen)
         return (best[1].observation, best[1].caption) if best else None
 
@@ -77,10 +81,10 @@ class Novelty:
         observation_id: str,
         vectors: Sequence[Vector],
         caption: str | None,
-        text: Sequence[object] = (),
+        moving: int = 0,
     ) -> None:
-        """Keep a described frame for comparison. A redelivery replaces its earlier self; `text` is not compared."""
-        seen = _packed(observation_id, caption, vectors)
+        """Keep a described frame for comparison. A redelivery replaces its earlier self."""
+        seen = _packed(observation_id, caption, vectors, moving)
         if seen is None:
             return
         recent = self._seen.setdefault(source, deque(maxlen=self._per_source))
@@ -97,15 +101,13 @@ class Novelty:
     def _same_regions(self, before: NDArray[np.float16], now: NDArray[np.float16]) -> bool:
         if not len(before) or not len(now):
             return len(before) == len(now)
-        if len(now) > len(before):
-            return False
         if before.shape[1] != now.shape[1]:
             return False
         cosines = before.astype(np.float32) @ now.astype(np.float32).T
         return bool(min(cosines.max(axis=0).min(), cosines.max(axis=1).min()) >= self._regions_alike)
 
 
-def _packed(observation: str, caption: str | None, vectors: Sequence[Vector]) -> _Seen | None:
+def _packed(observation: str, caption: str | None, vectors: Sequence[Vector], moving: int) -> _Seen | None:
     """None when there is no whole-frame vector or one is not a unit vector."""
     frames = [vector for vector in vectors if vector.box is None]
     regions = [vector.values for vector in vectors if vector.box is not None]
@@ -116,4 +118,6 @@ def _packed(observation: str, caption: str | None, vectors: Sequence[Vector]) ->
     if not (np.isfinite(whole).all() and np.isfinite(parts).all()):
         return None
     models = tuple(vector.model for vector in frames)
-    return _Seen(observation, caption, whole.astype(np.float16), parts.astype(np.float16), models)
+    return _Seen(
+        observation, caption, whole.astype(np.float16), parts.astype(np.float16), models, max(moving, len(parts))
+    )

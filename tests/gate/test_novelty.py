@@ -72,6 +72,14 @@ def test_a_second_one_like_the_first_is_new() -> None:
     assert novelty.known("cam", "three", frame(1, 0, 0, regions=(cat, cat))) == ("two", "two cats")
 
 
+def test_one_more_in_a_crowd_is_new_although_only_some_of_it_has_vectors() -> None:
+    novelty, cat = Novelty(), unit(0, 1, 0)
+    novelty.remember("cam", "one", frame(1, 0, 0, regions=(cat,) * 4), "cats", moving=6)
+    assert novelty.known("cam", "two", frame(1, 0, 0, regions=(cat,) * 4), 6) == ("one", "cats")
+    assert novelty.known("cam", "two", frame(1, 0, 0, regions=(cat,) * 4), 5) == ("one", "cats")
+    assert novelty.known("cam", "two", frame(1, 0, 0, regions=(cat,) * 4), 7) is None
+
+
 def test_the_nearest_of_several_is_named() -> None:
     novelty = Novelty(0.9)
     novelty.remember("cam", "far", frame(1, 0.3, 0), "far")
