@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream.gate.blobs import Blobs
+from stream.gate.blobs import Blobs, Rect
+from stream.gate.carry import Carry
 from stream.gate.picture import Places
 from stream.gate.split import joined
 from stream.gate.tracks import Track
@@ -32,6 +33,7 @@ def answer(
     share: float,
     relit: bool,
     now_s: float,
+    carry: Carry | None = None,
     ahead: float = 0.0,
 ) -> Motion:
     """The word on a frame with differences. `share` of its pixels differ; `relit`: the light has just changed.
@@ -45,28 +47,29 @@ def answer(
         if (t.moved or (t.alive and not t.trembles and (few or t.area >= 100 or t.net >= 1.5)))
         and places.counts(*t.rect)
     ]
-    if not shown:
+    found = joined([(t.later(ahead) if ahead else t.rect, not t.settled) for t in shown])
+    if carry is not None:
+        found = found + carry.ahead(ahead) if ahead else carry.complete(found, blobs.weak)
+        found = [(rect, moves) for rect, moves in found if places.counts(*rect)]
+    if not found:
         if relit or blobs.lights:
             return Motion(Reason.LIGHT, share)
         return Motion(Reason.CLUTTER if blobs.small else Reason.STILL, share)
-    boxes, moving = _boxes(shown, (blobs.weak.shape[0], blobs.weak.shape[1]), luma_shape, ahead)
+    boxes = _boxes([rect for rect, _ in found], (blobs.weak.shape[0], blobs.weak.shape[1]), luma_shape)
+    moving = tuple(moves for _, moves in found)
     if any(moving):
         return Motion(Reason.MOTION, share, boxes, moving)
     fresh = any(t.settled and t.moves_s == now_s for t in shown)
     return Motion(Reason.SETTLED if fresh else Reason.STILL, share, boxes, moving)
 
 
-def _boxes(
-    shown: list[Track], shape: tuple[int, int], luma_shape: tuple[int, int], ahead: float
-) -> tuple[tuple[Box, ...], tuple[bool, ...]]:
-    """Boxes in px of the picture that was given, and whether each moves."""
+def _boxes(rects: Sequence[Rect], shape: tuple[int, int], luma_shape: tuple[int, int]) -> tuple[Box, ...]:
+    """Boxes in px of the picture that was given."""
     rows, columns = shape
     down, across = luma_shape[0] / rows, luma_shape[1] / columns
     boxes: list[Box] = []
-    moving: list[bool] = []
-    for (x1, y1, x2, y2), moves in joined([(t.later(ahead) if ahead else t.rect, not t.settled) for t in shown]):
+    for x1, y1, x2, y2 in rects:
         dx, dy = 0.5 + _MARGIN * (x2 - x1), 0.5 + _MARGIN * (y2 - y1)
         left, top, right, bottom = max(0, x1 - dx), max(0, y1 - dy), min(columns, x2 + dx), min(rows, y2 + dy)
         boxes.append(Box(left * across, top * down, right * across, bottom * down))
-        moving.append(moves)
-    return tuple(boxes), tuple(moving)
+    return tuple(boxes)

@@ -10,6 +10,7 @@ import numpy as np
 from stream.gate.answer import Motion, answer
 from stream.gate.background import Background
 from stream.gate.blobs import BlobFinder, Blobs
+from stream.gate.carry import Carry
 from stream.gate.clutter import Activity, Clutter
 from stream.gate.flow import Coherence
 from stream.gate.ghosts import shadows
@@ -63,7 +64,7 @@ class Detector:
             look = self._pace.look
             ahead = (at_s - self._at_s) / self.step_s
             return answer(
-                look.blobs, look.tracks, self._places, self.luma_shape, look.share, relit=False, now_s=at_s, ahead=ahead
+                look.blobs, look.tracks, self._places, self.luma_shape, look.share, False, at_s, self._carry, ahead
             )
         picture = self._reduce(luma)
         learns = self._tick(at_s)
@@ -104,7 +105,7 @@ class Detector:
         self._unsettled = self._dimmed = self._shaded = 0
         self._leaves = Leaves()
         self._standing = Standing(self.back, self._memory, self.tuning.still_s)
-        self._pace = Pace()
+        self._pace, self._carry = Pace(), Carry()
         self._share = 0.0  # that differed a frame ago
         self._difference = np.empty(shape, np.uint8)
         self._excess = np.empty(shape, np.uint8)
@@ -171,6 +172,7 @@ class Detector:
     def _quiet(self, picture: Plane, learns: bool, relit: bool) -> Motion:
         if learns:
             self._finder.none()
+            self._carry.forget()
             self._clutter.learn([], [])
             self.activity.calm()
             self._tracks.update([], self.frames, self._at_s)
@@ -184,7 +186,8 @@ class Detector:
     def _busy(self, picture: Plane, learns: bool, relit: bool, share: float) -> Motion:
         blobs = self._blobs(picture)
         if not learns:
-            return self._answer(blobs, Tracks().update(blobs.objects, self.frames, self._at_s), relit, share)
+            tracks = Tracks().update(blobs.objects, self.frames, self._at_s)
+            return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._at_s)
         self._finder.commit()
         for x1, y1, x2, y2 in blobs.lights:
             part = (slice(y1, y2), slice(x1, x2))
@@ -216,7 +219,9 @@ class Detector:
         self._memory.update(picture, blobs.weak, self.back, self._at_s)
         self.back.deviate(self._difference, blobs.weak, 0.03 if self.frames > 40 else 0.1)
         self._slow(picture, blobs, tracks)
-        motion = self._answer(blobs, tracks, relit, share)
+        if self._dimmed or self._shaded:
+            self._carry.forget()
+        motion = answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._at_s, self._carry)
         self._last = picture
         if not (self._dimmed or self._shaded):
             self._pace.keep(blobs, tracks, share, self.frames)
@@ -254,9 +259,6 @@ class Detector:
             and blobs.count <= len(tracks) + _STRAYS
             and all(t.moved and t.seen >= _SEEN for t in tracks)
         )
-
-    def _answer(self, blobs: Blobs, tracks: list[Track], relit: bool, share: float) -> Motion:
-        return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._at_s)
 
     def _weight(self) -> float:
         settled = 1 - math.exp(-min(self.step_s, 1.0) / self.tuning.learn_s)
