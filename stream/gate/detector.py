@@ -28,6 +28,7 @@ _WARM = 3  # frames until the background is used
 _CALM = 4  # calm frames after which a changed scene is accepted
 _TRAFFIC = 2  # objects that move on, from which whatever does not tremble is taken for one and not learnt as leaves
 _SEEN = 5  # frames after which what moves on is believed ...
+_LASTS = 2.0  # mean frames that light has lain on its pixels before it is learnt
 _STRAYS = 2  # ... beside which so many small blobs are noise
 _CHANGES_S = 0.4  # time constant of the count of a track's changes
 _NOMINAL_S = 0.1  # frame distance that is assumed until it is known
@@ -104,7 +105,7 @@ class Detector:
         self._earlier = self._last = picture  # a slow step ago; a frame ago
         self._unsettled = self._dimmed = self._shaded = 0
         self._leaves = Leaves()
-        self._standing = Standing(self.back, self._memory, self.tuning.still_s)
+        self._standing = Standing(self.back, self._memory, self.tuning)
         self._pace, self._carry = Pace(), Carry()
         self._share = 0.0  # that differed a frame ago
         self._difference = np.empty(shape, np.uint8)
@@ -191,13 +192,14 @@ class Detector:
         self._finder.commit()
         for x1, y1, x2, y2 in blobs.lights:
             part = (slice(y1, y2), slice(x1, x2))
-            self.back.absorb(picture, part, 0.4)
-            self._memory.doubt(part)
+            if cv2.mean(self._finder.age[part], blobs.weak[part])[0] >= _LASTS:  # not an insect, which leaves at once
+                self.back.absorb(picture, part, 0.4)
+                self._memory.doubt(part)
         earlier = list(self._tracks.all)
         tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky, blobs.wavy)
         fade = math.exp(-min(self.step_s, 1.0) / _CHANGES_S)
         enliven(tracks, cv2.absdiff(picture, self._last), max(4.0, 5 * self.back.sigma), fade)
-        tracks = self._standing.without_holes(picture, blobs, tracks)
+        tracks = self._standing.without_holes(picture, self._difference, blobs, tracks)
         traffic = sum(t.moved for t in tracks) >= _TRAFFIC
         movers = [t.rect for t in tracks if t.moved or (traffic and not t.trembles)]
         self._clutter.learn(blobs.small, movers)

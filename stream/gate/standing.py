@@ -11,11 +11,14 @@ from stream.gate.background import Background
 from stream.gate.blobs import Blobs, Rect
 from stream.gate.clutter import Activity
 from stream.gate.ghosts import left_behind
+from stream.gate.light import is_light
 from stream.gate.memory import Memory
 from stream.gate.picture import Plane
+from stream.gate.settings import Tuning
 from stream.gate.tracks import Track
 
 _HOLE = (1, 4)  # after so many frames without change what moved may be the hole where it was
+_TRACE = (4, 9)  # ... and what has no edge may be the trace of a light; earlier it may be the side of a van
 _TREMBLES_S = 5.0  # what changes for so long without moving on is foliage
 _PART = 7  # px of a side of the smallest part of a hole that is judged by itself
 _SMALL = 60  # px^2 of a box that never moved, below which it belongs to the scene
@@ -24,19 +27,25 @@ _SMALL = 60  # px^2 of a box that never moved, below which it belongs to the sce
 class Standing:
     """Judges tracks whose pixels stay as they are, on behalf of a background and a memory that it changes."""
 
-    def __init__(self, back: Background, memory: Memory, still_s: float) -> None:
-        self._back, self._memory, self._still_s = back, memory, still_s
+    def __init__(self, back: Background, memory: Memory, tuning: Tuning) -> None:
+        self._back, self._memory, self._tuning = back, memory, tuning
 
-    def without_holes(self, picture: Plane, blobs: Blobs, tracks: list[Track]) -> list[Track]:
-        """The tracks but for the holes that moving things left behind; those are learnt at once."""
+    def without_holes(self, picture: Plane, difference: Plane, blobs: Blobs, tracks: list[Track]) -> list[Track]:
+        """The tracks but for what moving things and lights left behind; that is learnt at once."""
         kept = []
         for track in tracks:
-            fresh = track.moved and not track.settled and track.unchanged in _HOLE
-            if fresh and left_behind(picture, self._back.seen, blobs.weak, track.rect):
+            hole = track.moved and not track.settled and track.unchanged in _HOLE
+            if hole and left_behind(picture, self._back.seen, blobs.weak, track.rect):
                 self._absorb(picture, blobs.weak, track.rect)
+            elif track.unchanged in _TRACE and self._is_light(picture, difference, blobs, track.rect):
+                self._take(picture, blobs.weak, track.rect)
             else:
                 kept.append(track)
         return kept
+
+    def _is_light(self, picture: Plane, difference: Plane, blobs: Blobs, rect: Rect) -> bool:
+        """Whether what stands there has no edge: a shadow or a lamp that was learnt and is gone."""
+        return is_light(rect, picture, difference, blobs.weak, self._back, self._tuning)
 
     def judge(
         self, picture: Plane, earlier: Plane, blobs: Blobs, tracks: list[Track], activity: Activity, now_s: float
@@ -54,7 +63,7 @@ class Standing:
                     activity.raise_to(part)
             elif left_behind(picture, self._back.seen, blobs.weak, track.rect):
                 self._absorb(picture, blobs.weak, track.rect)
-            elif not track.moved and since > self._still_s and track.area < _SMALL:
+            elif not track.moved and since > self._tuning.still_s and track.area < _SMALL:
                 self._back.absorb(picture, part)
             elif not track.settled:
                 track.settled, track.moves_s = True, now_s
@@ -64,11 +73,14 @@ class Standing:
         for quarter in _quarters(rect):
             if quarter is not rect and not left_behind(picture, self._back.seen, weak, quarter):
                 continue
-            x1, y1, x2, y2 = max(0, quarter[0] - 2), max(0, quarter[1] - 2), quarter[2] + 2, quarter[3] + 2
-            where = np.zeros_like(weak)
-            where[y1:y2, x1:x2] = cv2.dilate(weak[y1:y2, x1:x2], np.ones((3, 3), np.uint8))
-            self._back.replace(picture, where)
-            self._memory.doubt((slice(y1, y2), slice(x1, x2)))
+            self._take(picture, weak, quarter)
+
+    def _take(self, picture: Plane, weak: Plane, rect: Rect) -> None:
+        x1, y1, x2, y2 = max(0, rect[0] - 2), max(0, rect[1] - 2), rect[2] + 2, rect[3] + 2
+        where = np.zeros_like(weak)
+        where[y1:y2, x1:x2] = cv2.dilate(weak[y1:y2, x1:x2], np.ones((3, 3), np.uint8))
+        self._back.replace(picture, where)
+        self._memory.doubt((slice(y1, y2), slice(x1, x2)))
 
 
 def _quarters(rect: Rect) -> list[Rect]:
