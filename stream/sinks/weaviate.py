@@ -1,28 +1,29 @@
 """The Weaviate store: our own vectors, hybrid search, one pair of collections for each embedding model.
 
 Vectors of another model are never compared; texts are found whichever model wrote beside them. `weaviate_schema` makes
-the collections, `weaviate_link` the connection.
+the collections, `weaviate_link` the connection, `weaviate_write` says what it takes to lose nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import numpy as np
 import weaviate
-from weaviate import exceptions as theirs
 from weaviate.classes.query import Filter
-from weaviate.collections.classes.batch import BatchObjectReturn
 from weaviate.collections.classes.filters import FilterReturn
 
 from stream.errors import Misconfigured, StoreUnavailable
 from stream.sinks import weaviate_rows as rows
 from stream.sinks import weaviate_schema as schema
-from stream.sinks.weaviate_link import Link, SchemaGone, is_schema_gone
+from stream.sinks.weaviate_link import Link, SchemaGone
 from stream.sinks.weaviate_search import Search
+from stream.sinks.weaviate_write import insert, look_for
 from stream.types import Alert, Hit, Observation, Query
 
 T = TypeVar("T")
@@ -48,11 +49,14 @@ class WeaviateStore:
         alpha: float = 0.5,
         timeout_s: float = 20.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        noise: np.random.Generator | None = None,
+        settle_s: float = 1.0,
     ) -> None:
         """`name` starts the collections' names and is their alias. With https both ports speak TLS; the environment's
         SSL_CERT_FILE names the authority when it is not a public one. `ttl_s` after they were stored Weaviate deletes
         observations by itself, where its OBJECTS_TTL_DELETE_SCHEDULE is set. `alpha` is the vector's share in hybrid
-        search, 0 to 1. `timeout_s` bounds one call of ours.
+        search, 0 to 1. `timeout_s` bounds one call of ours. After a
+        write that failed its repetition is looked for `settle_s` later. `noise`: see `weaviate_rows.objects`.
 
         Raises: Misconfigured, for a URL or name that cannot be.
         """
@@ -62,6 +66,8 @@ class WeaviateStore:
             )
         self._link = Link(url, grpc_port, api_key, timeout_s)
         self._name, self._ttl_s, self._alpha, self._clock = name, ttl_s, alpha, clock
+        self._noise, self._settle_s = noise or np.random.default_rng(), settle_s
+        self._doubtful: set[str] = set()  # ids whose last write failed: something of it may be there, or still to come
         self._ensured: dict[str, schema.Place] = {}
 
     async def __aenter__(self) -> Self:
@@ -88,7 +94,13 @@ class WeaviateStore:
         for observation in observations:
             groups.setdefault(rows.model_of(observation), []).append(observation)
         for model, group in groups.items():
-            await self._call(functools.partial(self._write, model, group))
+            ids = {observation.id for observation in group}
+            try:
+                await self._call(functools.partial(self._write, model, group))
+            except BaseException:  # cancelled ones too
+                self._doubtful |= ids
+                raise
+            self._doubtful -= ids
 
     async def search(self, query: Query) -> list[Hit]:
         """Hybrid search over texts and the frames' vectors, fused with the regions' vectors.
@@ -160,11 +172,15 @@ class WeaviateStore:
                         " give the other model another name"
                     )
         stored_at = self._clock()
-        made = [rows.objects(observation, stored_at) for observation in group]
+        made = [rows.objects(observation, stored_at, self._noise) for observation in group]
         regions = [region for _, found in made for region in found]
-        if regions:  # first, so that an observation that can be seen has its regions
-            await _insert(client, place.regions, regions)
-        await _insert(client, place.frames, [frame for frame, _ in made])
+        frames = [frame for frame, _ in made]
+        await insert(client, place.regions, regions)  # first, so that an observation that can be seen has its regions
+        await insert(client, place.frames, frames)
+        if any(observation.id in self._doubtful for observation in group):
+            await asyncio.sleep(self._settle_s)
+            await look_for(client, place.regions, regions)
+            await look_for(client, place.frames, frames)
 
     async def _delete(self, when: str, before: datetime) -> int:
         """A request deletes at most QUERY_MAXIMUM_RESULTS (10,000) objects, so it is repeated until none is left."""
@@ -210,19 +226,3 @@ async def _delete_some(client: weaviate.WeaviateAsyncClient, collection: str, wh
     if answer.failed:
         raise StoreUnavailable(f"Weaviate could not delete {answer.failed} objects of {collection}")
     return int(answer.successful)
-
-
-async def _insert(client: weaviate.WeaviateAsyncClient, collection: str, objects: Sequence[rows.Object]) -> None:
-    """All or an error. Objects that were taken stay: the caller repeats the whole call and replaces them."""
-    try:
-        answer: BatchObjectReturn = await client.collections.use(collection).data.insert_many(list(objects))
-        messages = {error.message for error in answer.errors.values()}
-        count = len(answer.errors)
-    except theirs.WeaviateInsertManyAllFailedError as error:
-        messages, count = {str(error)}, len(objects)
-    if not messages:
-        return
-    told = "; ".join(sorted(" ".join(message.split())[:200] for message in messages)[:3])
-    if any(is_schema_gone(message) for message in messages):
-        raise SchemaGone(f"Weaviate lost the collection {collection}: {told}")
-    raise StoreUnavailable(f"Weaviate did not take {count} of {len(objects)} objects: {told}")

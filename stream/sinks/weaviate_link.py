@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -109,7 +110,7 @@ class Link:
             except OSError as error:
                 raise Misconfigured(f"SSL_CERT_FILE: cannot read {own_roots}: {error.strerror}") from error
             grpc_config = GrpcConfig(credentials=ssl_channel_credentials(root_certificates=roots))
-        return weaviate.use_async_with_custom(
+        client = weaviate.use_async_with_custom(
             http_host=self._host,
             http_port=self._port,
             http_secure=self._secure,
@@ -124,6 +125,8 @@ class Link:
             ),
             skip_init_checks=True,  # they ask PyPI for a newer client at each connection; nothing leaves the house
         )
+        _never_repeat(client)
+        return client
 
     def _ours(self, error: BaseException) -> SeestreamError:
         causes = list(_causes(error))
@@ -144,6 +147,17 @@ class Link:
         if isinstance(error, TimeoutError):
             return StoreUnavailable(f"Weaviate at {self.shown} did not answer within {self._timeout_s:g} s")
         return StoreUnavailable(f"Weaviate at {self.shown} (gRPC port {self._grpc_port}): {message}")
+
+
+def _never_repeat(client: weaviate.WeaviateAsyncClient) -> None:
+    """The client repeats a batch by itself, bytes for bytes, when the server was away meanwhile: ours must differ."""
+    connection: Any = client._connection
+    batch = connection.grpc_batch_objects
+
+    async def once(*args: Any, **kwargs: Any) -> Any:
+        return await batch(*args, **{**kwargs, "max_retries": -1})
+
+    connection.grpc_batch_objects = once
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

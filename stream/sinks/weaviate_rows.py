@@ -20,6 +20,8 @@ from stream.types import Box, Observation, Query, Vector
 
 _NAMESPACE = UUID("5d1f0f5e-0f0b-5c5e-9a3e-2f6f3c1f7a10")
 
+_NOISE = 2.0**-16  # most that a vector's value is changed by, relative to itself; the index keeps 8 bits of each
+
 Object = DataObject[Mapping[str, Any], None]
 
 
@@ -38,8 +40,11 @@ def model_of(observation: Observation) -> str:
     return observation.vectors[0].model if observation.vectors else NO_MODEL
 
 
-def objects(observation: Observation, stored_at: datetime) -> tuple[Object, list[Object]]:
-    """The observation's object, and one for each of its regions' vectors."""
+def objects(observation: Observation, stored_at: datetime, noise: np.random.Generator) -> tuple[Object, list[Object]]:
+    """The observation's object, and one for each of its regions' vectors.
+
+    `noise` makes the vectors differ at each try, by less than the index keeps (`weaviate_write` says why).
+    """
     labels = sorted({detection.label for detection in observation.objects})
     common: dict[str, Any] = {
         "source": observation.source,
@@ -56,12 +61,12 @@ def objects(observation: Observation, stored_at: datetime) -> tuple[Object, list
     }
     model = model_of(observation)
     vectors = [(n, v) for n, v in enumerate(observation.vectors) if v.model == model]
-    frame = next((_named(vector) for _, vector in vectors if vector.box is None), None)
+    frame = next((_named(vector, noise) for _, vector in vectors if vector.box is None), None)
     regions: list[Object] = [
         DataObject(
             properties={**common, "observation": observation.id, "number": number},
             uuid=uuid_of(observation.id, number),
-            vector=_named(vector),
+            vector=_named(vector, noise),
         )
         for number, vector in vectors
         if vector.box is not None
@@ -108,5 +113,6 @@ def filters(query: Query) -> FilterReturn | None:
     return Filter.all_of(wanted) if wanted else None
 
 
-def _named(vector: Vector) -> dict[str, list[float]]:
-    return {VECTOR: vector.values.tolist()}
+def _named(vector: Vector, noise: np.random.Generator) -> dict[str, list[float]]:
+    factors = 1 + _NOISE * noise.random(vector.values.shape, dtype=np.float32)
+    return {VECTOR: (vector.values * factors).tolist()}
