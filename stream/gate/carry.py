@@ -104,6 +104,8 @@ class Carry:
             if known.seen < _SEEN or known.went < _WENT or known.missing > _LONGEST or not _differs(weak, place):
                 continue
             kept.append(known)
+            if sum(_common(place, rect) for rect, _ in boxes) >= _WHOLE * _area(place):
+                continue  # it fell in parts
             self._carried.append(known)
             left = [box for box in left if _common(place, box[0]) < _INSIDE * _area(box[0])]
         self._known = kept + [_Known(*rect) for rect, moves in left if moves and rect not in claimed]
