@@ -18,6 +18,7 @@ from stream.app.audit import accounts_of
 from stream.app.worker import Quiet, Worker, open_worker
 from stream.consume import scan
 from stream.types import FrameEvent, Observation
+from tests import PATIENCE_S
 from tests.app.test_bad_input import jpeg
 from tests.fakes import KnownModels
 
@@ -33,7 +34,7 @@ class Witness(Quiet):
 
 
 async def until(condition: Any, worker: Worker, running: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             assert not running.done(), running
             await asyncio.sleep(0.05)

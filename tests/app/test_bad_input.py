@@ -23,6 +23,7 @@ from PIL import Image
 from stream import config
 from stream.app.worker import Worker, open_worker
 from stream.types import Delivery, Observation, Outcome
+from tests import PATIENCE_S
 from tests.fakes import KnownModels
 
 
@@ -109,7 +110,7 @@ async def letters(worker: Worker, wanted: int) -> list[Any]:
     """The first `wanted` dead letters, read from the topic's beginning."""
     topic = worker.settings.kafka.dead_letters
     found: list[Any] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         async with AIOKafkaConsumer(
             bootstrap_servers=worker.bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50
         ) as consumer:
@@ -126,7 +127,7 @@ def reason(letter: Any) -> str:
 
 
 async def until(ends: Ends, observations: int) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         while len(ends.observations) < observations:
             await asyncio.sleep(0.02)
 
@@ -185,7 +186,7 @@ async def test_bad_files_are_dead_letters_and_odd_names_are_fine(tmp_path: Path)
         await producer.send_and_wait("files", b'{"uri": 7}', b"nas")
         await producer.send_and_wait("files", b"not json", b"nas")
         dead = await letters(worker, len(bad) + 2)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while len(ends.outcomes) < len(bad) + len(odd):
                 await asyncio.sleep(0.02)
     reasons = {name: next(reason(one) for one in dead if uri.encode() in one.value) for name, uri in bad.items()}

@@ -13,6 +13,7 @@ from stream import config
 from stream.app import engine
 from stream.app.samples import write_film
 from stream.errors import BadModel, Misconfigured
+from tests import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -23,7 +24,7 @@ def check(folder: Path, settings: str) -> tuple[int, dict[str, tuple[str, str | 
     path.write_text(settings)
     command = [sys.executable, "-m", "stream", "check", "-c", str(path), "--data", str(folder / "d"), "--json"]
     result = subprocess.run(
-        [*command, "--no-forecast"], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
+        [*command, "--no-forecast"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     checks = json.loads(result.stdout)["checks"] if result.stdout else []
     return result.returncode, {c["name"]: (c["detail"], c["fault"]) for c in checks}, result.stdout + result.stderr
@@ -83,7 +84,7 @@ def test_a_broker_that_is_not_there_ends_the_process_with_one_line_that_says_wha
         "--role",
         "capture",
     ]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     lines = [line for line in result.stderr.splitlines() if " aiokafka: " not in line]
     assert result.returncode == 1 and len(lines) == 1, result.stderr
     assert lines[0].startswith("seestream: no Kafka broker answers at 127.0.0.1:1") and "kafka.bootstrap" in lines[0]

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from stream.app.worker import ROLES, Quiet, open_worker
 from stream.capture import SyntheticCamera
 from stream.capture.scenery import CameraFrame, DrivewayCamera
 from stream.types import Box, FrameEvent, Observation
+from tests import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -88,34 +90,42 @@ async def test_what_the_camera_shows_is_what_is_seen(tmp_path: Path) -> None:
 
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`seestream demo` on that data folder; killed if the test leaves it running."""
+    """`seestream demo` on that data folder; killed if the test leaves it running, or waits in vain for a line of it."""
     command = [sys.executable, "-m", "stream", "demo", "--data", str(folder), "--port", "0", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    in_vain = threading.Timer(PATIENCE_S, process.kill)
+    in_vain.start()
     try:
         yield process
     finally:
+        in_vain.cancel()
         process.kill()
-        process.communicate()
+        _, errors = process.communicate()
+        sys.stderr.write(errors or "")  # pytest shows it when the test fails
 
 
 def seestream(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stream", *arguments, "--data", str(folder)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def test_other_terminals_find_broker_and_store_and_ctrl_c_ends_it_quickly(tmp_path: Path) -> None:
+    began = time.monotonic()
     with demo(tmp_path, "--json") as process:
         assert process.stdout is not None and process.stderr is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(12)]
+        start_s = time.monotonic() - began
         address = json.loads((tmp_path / "broker.json").read_text())["bootstrap"]
         kcat = ["kcat", "-b", address, "-C", "-t", "detections", "-o", "beginning"]
-        read = subprocess.run([*kcat, "-e", "-q"], capture_output=True, text=True, timeout=30, check=True).stdout
+        read = subprocess.run(
+            [*kcat, "-e", "-q"], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+        ).stdout
         seen_by_kcat = {json.loads(line)["id"] for line in read.splitlines()}
         found = seestream(tmp_path, "search", "a red car", "--json")
         followed = seestream(tmp_path, "tail", "detections", "--json", "--since", "start", "--once")
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         took_s = time.monotonic() - start
     assert {line["id"] for line in lines} <= seen_by_kcat
     best = [json.loads(line)["observation"] for line in found.stdout.splitlines()[:3]]
@@ -123,7 +133,7 @@ def test_other_terminals_find_broker_and_store_and_ctrl_c_ends_it_quickly(tmp_pa
     assert len(followed.stdout.splitlines()) >= 12, followed.stderr
     assert process.returncode == 0 and "processed" in errors and "Demo models" in errors
     assert "Traceback" not in errors
-    assert took_s < 10, "the promise is 3 s on an idle machine"
+    assert took_s < start_s, "the promise is 3 s on an idle machine, which takes about 8 s to twelve observations"
 
 
 def test_a_bare_picture_from_kcat_is_seen(tmp_path: Path) -> None:
@@ -133,7 +143,7 @@ def test_a_bare_picture_from_kcat_is_seen(tmp_path: Path) -> None:
         process.stdout.readline()
         address = json.loads((tmp_path / "data" / "broker.json").read_text())["bootstrap"]
         kcat = ["kcat", "-b", address, "-X", "topic.partitioner=murmur2_random", "-P", "-t", "frames", "-k", "garage"]
-        subprocess.run([*kcat, "garage.jpg"], cwd=tmp_path, timeout=30, check=True)
+        subprocess.run([*kcat, "garage.jpg"], cwd=tmp_path, timeout=PATIENCE_S, check=True)
         lines = (json.loads(line) for line in process.stdout)
         seen = next(one for one in lines if one["source"] == "garage")
     assert seen["provenance"]["topic"] == "frames"
@@ -142,7 +152,7 @@ def test_a_bare_picture_from_kcat_is_seen(tmp_path: Path) -> None:
 
 def test_it_ends_by_itself_with_a_table_an_alert_and_a_summary(tmp_path: Path) -> None:
     with demo(tmp_path, "--seconds", "25") as process:
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert "car" in out and "person at the house" in out and "events in" in out
     assert "Demo models: they understand the drawn scenes only" in out
@@ -160,7 +170,7 @@ def test_it_ends_by_itself_with_a_table_an_alert_and_a_summary(tmp_path: Path) -
 )
 def test_a_machine_that_cannot_run_it_gets_one_line(tmp_path: Path, arguments: list[str], says: str) -> None:
     command = [sys.executable, "-m", "stream", "demo", "--data", str(tmp_path), *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 1 and says in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
@@ -169,7 +179,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = [sys.executable, "-m", "stream", "demo", "--data", str(tmp_path), "--port", str(port)]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 1 and f"cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "Traceback" not in result.stderr
 

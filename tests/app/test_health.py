@@ -17,6 +17,7 @@ from stream import config
 from stream.app.worker import Worker, open_worker
 from stream.errors import DeviceFailed
 from stream.types import Findings, Frame, FrameEvent, Work
+from tests import PATIENCE_S
 from tests.app.test_bad_input import Ends, jpeg
 from tests.fakes import KnownModels
 
@@ -46,7 +47,7 @@ async def running(folder: Path, models: KnownModels) -> AsyncIterator[tuple[Work
             yield worker, ends, task
         finally:
             worker.stop.set()
-            await asyncio.wait({task}, timeout=20)
+            await asyncio.wait({task}, timeout=PATIENCE_S)
 
 
 async def publish(worker: Worker, number: int) -> None:
@@ -55,13 +56,13 @@ async def publish(worker: Worker, number: int) -> None:
 
 async def ask(worker: Worker, path: str) -> tuple[int, dict[str, Any]]:
     assert worker.address is not None
-    async with httpx.AsyncClient(base_url=worker.address) as client:
+    async with httpx.AsyncClient(base_url=worker.address, timeout=PATIENCE_S) as client:
         answer = await client.get(path)
     return answer.status_code, answer.json()
 
 
 async def until(worker: Worker, path: str, status: int) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             got, body = await ask(worker, path)
             if got == status:
@@ -74,17 +75,21 @@ async def test_a_store_that_refuses_makes_it_unready_and_nothing_is_lost(tmp_pat
         await publish(worker, 0)
         await until(worker, "/readyz", 200)
         blocker = apsw.Connection(str(tmp_path / "store.db"))
-        blocker.set_busy_timeout(30_000)  # the store may be writing the first one
+        blocker.set_busy_timeout(int(PATIENCE_S * 1000))  # the store may be writing the first one
         blocker.execute("BEGIN EXCLUSIVE")
         for number in range(1, 6):
             await publish(worker, number)
         body = await until(worker, "/readyz", 503)
         assert "SqliteStore" in body["checks"]["outputs"]
+        assert {name for name, said in body["checks"].items() if said == "ok"} >= {"loop", "broker", "models"}
+        consumers = worker.process.consumers  # type: ignore[union-attr]
+        assert all(consumer._member.outputs_wait() for consumer in consumers), "no watermark has to move"
         assert (await ask(worker, "/healthz"))[0] == 200, "a restart would not help: liveness stays well"
         blocker.execute("ROLLBACK")
         blocker.close()
         await until(worker, "/readyz", 200)
-        async with asyncio.timeout(30):
+        assert not any(consumer._member.outputs_wait() for consumer in consumers)
+        async with asyncio.timeout(PATIENCE_S):
             while len(ends.outcomes) < 6:
                 await asyncio.sleep(0.02)
         stored = await worker.store.recent(limit=10)  # type: ignore[union-attr]
@@ -95,14 +100,15 @@ async def test_a_model_that_hangs_ends_the_process_and_leaves_its_event_unsettle
     models = Stuck()
     async with running(tmp_path, models) as (worker, ends, task):
         await publish(worker, 0)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not ends.outcomes:
                 await asyncio.sleep(0.02)
         models.hangs = True
         await publish(worker, 1)
         body = await until(worker, "/healthz", 503)
         assert "has not returned" in body["checks"]["loop"]
+        assert "has not returned" in (await ask(worker, "/readyz"))[1]["checks"]["models"]
         with pytest.raises(ExceptionGroup) as raised:
-            await asyncio.wait_for(asyncio.shield(task), 30)
+            await asyncio.wait_for(asyncio.shield(task), PATIENCE_S)
         assert raised.value.subgroup(DeviceFailed)
     assert len(ends.outcomes) == 1

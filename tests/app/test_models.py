@@ -16,6 +16,7 @@ from stream.app import hub as hubs
 from stream.errors import Misconfigured
 from stream.infer.florence2 import Florence2
 from stream.infer.siglip import Siglip
+from tests import PATIENCE_S
 from tests.app.fake_hub import Hub, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,9 @@ def models(folder: Path, *arguments: str, endpoint: str = "http://127.0.0.1:1") 
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "SEESTREAM_MODELS": str(folder), "HF_HUB_DISABLE_XET": "1"}
     environment.pop("SEESTREAM_EXPORT_PYTHON", None)
     command = [sys.executable, "-m", "stream", "models", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment
+    )
 
 
 def repository(name: str) -> dict[str, bytes]:
@@ -188,7 +191,7 @@ def test_export_runs_in_the_environment_that_is_named(tmp_path: Path, monkeypatc
         str(tmp_path / "out"),
         "--precision=int8",
     ]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 3
     assert result.stdout.split() == [
         "-P",
@@ -211,8 +214,10 @@ def test_export_without_torch_says_what_to_run(tmp_path: Path, monkeypatch: pyte
 
 def test_the_exporter_says_what_it_needs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "models.export"]
-    usage = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    usage = subprocess.run(
+        [*command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert usage.returncode == 0 and "--layout" in usage.stdout
     command += ["owner/name", str(tmp_path / "out")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 1 and "make export-env" in result.stderr and "Traceback" not in result.stderr

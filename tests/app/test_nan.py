@@ -17,6 +17,7 @@ from stream.app.worker import open_worker
 from stream.infer.scheduler import MicroBatcher
 from stream.infer.siglip import Siglip
 from stream.types import Outcome, Pixels
+from tests import PATIENCE_S
 from tests.app.test_bad_input import Ends, reason
 from tests.infer.scripted import NAN, ScriptedLayout, scripted
 
@@ -52,7 +53,7 @@ async def everything_on(bootstrap: str, topic: str) -> list[Any]:
     async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         ends = await consumer.end_offsets(consumer.assignment())
         found: list[Any] = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found) < sum(ends.values()):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     found += records
@@ -68,7 +69,7 @@ async def test_nan_is_one_dead_letter_each_and_nothing_of_it_is_published(tmp_pa
         async with AIOKafkaProducer(bootstrap_servers=worker.bootstrap) as producer:
             for grey in GREYS:
                 await producer.send_and_wait(settings.kafka.frames, png(grey), b"yard")
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             while len(ends.outcomes) < len(GREYS) and not task.done():
                 await asyncio.sleep(0.02)
         assert not task.done(), "NaN in one picture is no reason to end the process"

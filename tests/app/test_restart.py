@@ -10,6 +10,7 @@ from pathlib import Path
 from stream import config
 from stream.app.worker import Quiet, open_worker
 from stream.types import Alert, Delivery, FrameEvent, Observation, Outcome, Reason
+from tests import PATIENCE_S
 from tests.app.test_bad_input import jpeg
 from tests.fakes import KnownModels
 
@@ -38,7 +39,7 @@ async def one_life(folder: Path, times: Sequence[datetime]) -> Witness:
         running = asyncio.create_task(worker.run())
         for number, when in enumerate(times):
             await worker.publisher.publish(FrameEvent(f"{when}-{number}", "yard", when, jpeg(1)))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(witness.ended) < len(times):
                 assert not running.done(), running
                 await asyncio.sleep(0.02)

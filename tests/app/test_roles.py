@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from stream.app.samples import write_film
+from tests import PATIENCE_S
 from tests.services.kafka import Kafka
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DEADLINE_S = 120.0
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def page_of(log: Path, deadline: float) -> str:
 
 
 def ask(address: str) -> Any:
-    with urllib.request.urlopen(address, timeout=20) as answer:
+    with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
         return json.load(answer)
 
 
@@ -62,14 +62,14 @@ def test_capture_process_and_web_work_as_three_processes(kafka: Kafka, tmp_path:
             }
         )
     )
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + PATIENCE_S
     with ExitStack() as stack:
         logs = {}
         processes = {}
         for name in ("web", "process", "capture"):  # the reader before the writer: the store is made by whoever comes
             processes[name], logs[name] = stack.enter_context(role(tmp_path, settings, name))
         address = page_of(logs["web"], deadline)
-        with urllib.request.urlopen(f"{address}/api/live", timeout=DEADLINE_S) as live:
+        with urllib.request.urlopen(f"{address}/api/live", timeout=PATIENCE_S) as live:
             told = next(line for line in live if line.startswith(b"data:"))
         assert json.loads(told[5:])["source"] == "yard", "what another process sees comes to the page by itself"
         while not (hits := ask(f"{address}/api/search?q=a+red+car&source=yard")["hits"]):
@@ -78,7 +78,7 @@ def test_capture_process_and_web_work_as_three_processes(kafka: Kafka, tmp_path:
         assert hits[0]["observation"]["source"] == "yard"
         for process in processes.values():
             process.terminate()
-        codes = {name: process.wait(timeout=60) for name, process in processes.items()}
+        codes = {name: process.wait(timeout=PATIENCE_S) for name, process in processes.items()}
     said = {name: log.read_text() for name, log in logs.items()}
     assert codes == dict.fromkeys(processes, 0), said
     assert not any("Traceback" in text for text in said.values()), said
@@ -86,6 +86,6 @@ def test_capture_process_and_web_work_as_three_processes(kafka: Kafka, tmp_path:
 
 def test_a_role_alone_on_the_embedded_broker_gets_one_line_that_says_what_does_not_work(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "stream", "run", "--data", str(tmp_path), "--role", "capture,web"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 1 and "need a real Kafka: set kafka.bootstrap" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

@@ -29,6 +29,7 @@ from stream.types import (
     Reason,
     Record,
 )
+from tests import PATIENCE_S
 
 WHEN = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 SEEN = Observation(
@@ -124,7 +125,7 @@ def broker(tmp_path):
     from confluent_kafka import Producer
 
     server = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused"})
-    found = next(iter(server.list_topics(timeout=10).brokers.values()))
+    found = next(iter(server.list_topics(timeout=PATIENCE_S).brokers.values()))
     path = tmp_path / "settings.yaml"
     path.write_text(f"kafka: {{bootstrap: '{found.host}:{found.port}', detections: seen, partitions: 1}}\n")
     yield f"{found.host}:{found.port}", path
@@ -167,7 +168,7 @@ async def test_following_shows_only_what_comes_from_now_on(broker):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "_seek", seek_and_tell)
         following = asyncio.create_task(tail.follow(load(path), "seen", None, shown.put_nowait))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await ready.wait()
             await produce(bootstrap, wire.encode_alert(ALERT, "seen"))
             assert (await shown.get()).key == b"Red car"
@@ -217,7 +218,7 @@ async def test_the_embedded_broker_is_found_by_the_data_folder(tmp_path):
     async with EmbeddedBroker(tmp_path) as embedded:
         await produce(embedded.bootstrap, wire.encode_alert(ALERT, "alerts"))
         for since in (datetime.fromtimestamp(0, UTC), datetime.now(UTC) + timedelta(hours=1)):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 await tail.follow(settings, "alerts", since, lambda record: shown.append(record.key), once=True)
     assert shown == [b"Red car"]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stream.infer.lanes import Budget, Lanes
 from stream.types import Traffic
+from tests import PATIENCE_S
 
 LIVE, UPLOAD = Traffic.LIVE, Traffic.UPLOAD
 
@@ -105,7 +106,7 @@ async def test_the_budget_makes_the_last_one_wait() -> None:
 
 async def test_what_is_larger_than_the_budget_passes_alone() -> None:
     budget = Budget(10)
-    async with asyncio.timeout(5), budget.hold(25):
+    async with asyncio.timeout(PATIENCE_S), budget.hold(25):
         waiting = asyncio.create_task(_enter(budget, 1))
         await settled()
         assert not waiting.done()

@@ -19,6 +19,7 @@ from stream.infer.scheduler import MicroBatcher
 from stream.infer.session import OutOfMemory
 from stream.infer.siglip import Siglip
 from stream.types import Box, Findings, Frame, Pixels, Traffic, Work
+from tests import PATIENCE_S
 from tests.infer.conftest import picture
 from tests.infer.scripted import NAN, ScriptedLayout, grey_frame, scripted
 
@@ -44,7 +45,7 @@ def model(layout: ScriptedLayout, goldens: Path) -> Florence2:
 
 async def captions(batcher: MicroBatcher, greys: list[int], work: Work = CAPTION) -> list[Any]:
     """Findings or errors, in order."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         return await asyncio.gather(*(batcher.submit(grey_frame(grey), work) for grey in greys), return_exceptions=True)
 
 
@@ -60,7 +61,7 @@ async def test_a_frame_in_a_crowd_gets_the_answer_it_gets_alone(
         for seed in range(8)
     ]
     vectors = siglip.embed_images([picture(0), crop(picture(0), regions[1]), crop(picture(0), regions[0])])
-    async with MicroBatcher(model, siglip, max_images=3) as batcher, asyncio.timeout(60):
+    async with MicroBatcher(model, siglip, max_images=3) as batcher, asyncio.timeout(PATIENCE_S):
         found = await asyncio.gather(
             *(
                 batcher.submit(
@@ -228,7 +229,7 @@ async def test_a_frame_that_cannot_be_asked_about_is_refused_alone(model: Floren
 
 async def test_a_caller_that_gives_up_frees_its_place(model: Florence2, layout: ScriptedLayout) -> None:
     layout.hang.clear()
-    async with MicroBatcher(model, None, max_images=1, max_bytes=4000) as batcher, asyncio.timeout(30):
+    async with MicroBatcher(model, None, max_images=1, max_bytes=4000) as batcher, asyncio.timeout(PATIENCE_S):
         first = asyncio.create_task(batcher.submit(grey_frame(1), CAPTION))
         while batcher._device.running() is None:
             await asyncio.sleep(0)
@@ -246,7 +247,7 @@ async def test_a_caller_that_gives_up_frees_its_place(model: Florence2, layout: 
 
 async def test_live_frames_are_preferred_and_uploads_are_not_starved(model: Florence2, layout: ScriptedLayout) -> None:
     layout.hang.clear()
-    async with MicroBatcher(model, None, max_images=1) as batcher, asyncio.timeout(30):
+    async with MicroBatcher(model, None, max_images=1) as batcher, asyncio.timeout(PATIENCE_S):
         tasks = [asyncio.create_task(batcher.submit(grey_frame(1), UPLOAD))]
         while batcher._device.running() is None:
             await asyncio.sleep(0)
@@ -261,7 +262,7 @@ async def test_live_frames_are_preferred_and_uploads_are_not_starved(model: Flor
 
 
 async def test_long_uploads_leave_slots_for_live_frames(model: Florence2, layout: ScriptedLayout) -> None:
-    async with MicroBatcher(model, None, max_images=4, max_wait_s=0.2) as batcher, asyncio.timeout(30):
+    async with MicroBatcher(model, None, max_images=4, max_wait_s=0.2) as batcher, asyncio.timeout(PATIENCE_S):
         uploads = [asyncio.create_task(batcher.submit(grey_frame(60), UPLOAD)) for _ in range(8)]
         await asyncio.gather(*uploads)
     assert max(layout.steps) == 3, "three of the four slots"
@@ -298,7 +299,7 @@ async def test_pixels_are_decoded_once_for_a_frame_of_which_more_is_asked(
 ) -> None:
     frame, decodes, rgb = frame_of(picture(1)), [], picture(1)
     frame.pixels = lambda: (decodes.append(1), rgb)[1]
-    async with MicroBatcher(model, siglip) as batcher, asyncio.timeout(30):
+    async with MicroBatcher(model, siglip) as batcher, asyncio.timeout(PATIENCE_S):
         found = await batcher.submit(frame, Work(embed=True, keep=keep))
         await batcher.submit(frame, CAPTION)
     assert len(decodes) == decoded

@@ -19,6 +19,7 @@ from stream.infer.buffers import Bound, Buffer
 from stream.infer.florence2 import _Files
 from stream.infer.manifest import Manifest
 from stream.infer.session import Graph, OutOfMemory, open_session
+from tests import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +126,7 @@ def test_without_onnxruntime_one_line_says_what_to_install() -> None:
         "from stream.infer import open_session\n"
         "try:\n    open_session(Path('x.onnx'))\nexcept Misconfigured as error:\n    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
     assert "seestream[cpu]" in done.stdout and "seestream[gpu]" in done.stdout
@@ -142,7 +143,7 @@ def test_a_whole_answer_imports_neither_torch_nor_transformers(goldens: Path) ->
         "print(sorted(answers), vectors.shape[0])\n"
         "print(sorted({'torch', 'transformers', 'tensorflow', 'jax', 'onnx'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['<OD>'] 1\n[]\n"
 

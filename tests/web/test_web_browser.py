@@ -14,8 +14,10 @@ from playwright.async_api import async_playwright, expect
 
 from stream.types import Alert
 from stream.web import Live, page
+from tests import PATIENCE_S
 
 CHROMIUM = os.environ.get("SEESTREAM_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @asynccontextmanager
@@ -31,7 +33,7 @@ async def serve(app, live):
         finally:
             live.close()
             server.should_exit = True
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await running
 
 
@@ -40,7 +42,7 @@ async def chromium():
     assert CHROMIUM, "install Debian's chromium, or name a browser in SEESTREAM_TEST_CHROMIUM"
     async with async_playwright() as tools:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = await tools.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await tools.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE_S * 1000)
         yield browser
         await browser.close()
 

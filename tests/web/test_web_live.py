@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from stream.types import Alert
 from stream.web import Live
+from tests import PATIENCE_S
 
 
 def alert(number, observation):
@@ -13,7 +14,7 @@ def alert(number, observation):
 
 
 async def take(watch, count):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         return [await anext(watch) for _ in range(count)]
 
 
