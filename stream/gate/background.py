@@ -91,7 +91,7 @@ class Background:
         gain, offset = fit
         limit = self.limit[4::_SLOPE_GRID, 4::_SLOPE_GRID].ravel()
         explained = float((np.abs(sample - np.clip(gain * known + offset, 0, 255)) < limit).mean())
-        if explained <= max(0.6, 1 - changed):
+        if explained <= max(0.6, 1 - 0.5 * changed):  # two vans are as large, but no light explains them
             return False
         self.mean = cv2.min(cv2.max(cv2.addWeighted(self.mean, gain, self.mean, 0, offset), 0.0), 255.0)  # type: ignore[assignment]
         cv2.convertScaleAbs(self.mean, dst=self.seen)

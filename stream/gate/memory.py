@@ -15,6 +15,7 @@ from stream.gate.picture import Plane
 
 _TICKS = 240  # of trust, at most; counters are bytes
 _GAIN = 4  # trust for each tick that a pixel looks like the background: full after a quarter of `hold_s`
+_UNCOVERED = 60  # ticks that the ground is believed when what stood on it has gone
 _NEAR = np.ones((7, 7), np.uint8)
 _MOST = 60  # ticks that one frame may count for
 _LEAST = 3  # ticks that a new look must be stable before it can replace anything
@@ -53,6 +54,11 @@ class Memory:
         if cv2.countNonZero(replaced):
             back.replace(picture, replaced)
             cv2.copyTo(self._run, replaced, self._trust)
+
+    def revise(self, part: tuple[slice, slice], where: Plane) -> None:
+        """An object left these pixels: what it uncovered is believed for a while, however long the object stood there."""
+        trust = self._trust[part]
+        cv2.copyTo(np.full_like(trust, _UNCOVERED), where, trust)
 
     def doubt(self, part: tuple[slice, slice] | None = None) -> None:
         """The scene, or a part of it, was replaced: what was seen before says nothing of it."""

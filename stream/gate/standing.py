@@ -80,7 +80,8 @@ class Standing:
         where = np.zeros_like(weak)
         where[y1:y2, x1:x2] = cv2.dilate(weak[y1:y2, x1:x2], np.ones((3, 3), np.uint8))
         self._back.replace(picture, where)
-        self._memory.doubt((slice(y1, y2), slice(x1, x2)))
+        part = (slice(y1, y2), slice(x1, x2))
+        self._memory.revise(part, where[part])
 
 
 def _quarters(rect: Rect) -> list[Rect]:

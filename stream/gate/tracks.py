@@ -17,6 +17,7 @@ _FEW = 12  # pairs up to which plain loops are faster than arrays
 _FAR = 1e9
 _LONG_S = 4.0  # a crowd of leaves is still where it was; nobody passes so slowly that he is not seen to go
 _AWAY = 20.0  # px beyond its own size that something has left its place
+_STANDS = 3  # looks without a change after which who walked stands: leaves do not
 _MARGIN = 2  # px between boxes that still touch
 _WANDERS = 12.0  # px of path after which what moved amid leaves must have gone somewhere
 _LOST_FRAMES = 3  # a track outlives its blob by this
@@ -41,6 +42,7 @@ class Track:
     moves_s: float = 0.0  # when its pixels last changed
     changes: float = 1.0  # recent frames in which its pixels changed, fading
     unchanged: int = 0  # frames in a row in which its pixels did not change
+    walked: bool = False  # it moved on by more than its own size, once
     alive: bool = False  # its pixels went on changing after it appeared: not a digit of a time stamp, nor a lamp
     settled: bool = False
     trembles: bool = False  # stays where all goes to and fro: leaves, water
@@ -96,6 +98,13 @@ class Track:
                 self.moved = self.seen >= 4 and self.net > max(6.0, 0.5 * size) and self.net > 0.5 * self.path
             else:
                 self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
+        if not self.walked:
+            self._walks()
+
+    def _walks(self) -> None:
+        width, height = self.rect[2] - self.rect[0], self.rect[3] - self.rect[1]
+        if self.moved and (abs(self.x - self.born_x) > width + 4 or abs(self.y - self.born_y) > height + 4):
+            self.walked = True
 
     def change(self, changed: bool, fade: float) -> None:
         """Whether its pixels differ from those of the frame before; `fade` is what is left of earlier changes."""
@@ -150,7 +159,8 @@ class Tracks:
                 track = self._fresh(rect, match[0] if match else None, shakes, frame, now_s)
             if shakes and rect in wavy:
                 track.moved = False
-            track.trembles = shakes and not track.moved
+            stands = track.walked and track.unchanged >= _STANDS
+            track.trembles = shakes and not track.moved and not stands
             current.append(track)
         lost = [t for t in before if frame - t.last_frame < _LOST_FRAMES and id(t) not in used]
         self.all = (current + lost)[:_MOST]
@@ -164,7 +174,7 @@ class Tracks:
             track.moved = parent.moved and not shakes
             track.seen, track.born_s, track.alive = parent.seen, parent.born_s, parent.alive
             track.born_x, track.born_y = parent.born_x, parent.born_y
-            track.moves_s, track.settled = parent.moves_s, parent.settled
+            track.moves_s, track.settled, track.walked = parent.moves_s, parent.settled, parent.walked
         return track
 
 
