@@ -12,7 +12,7 @@ from stream.gate.split import joined
 from stream.gate.tracks import Track
 from stream.types import Box, Reason
 
-_MARGIN = 0.03  # that boxes are larger on each side, beside half a px: edges are below the threshold
+_MARGIN = 0.06  # that boxes are larger on each side, beside half a px: edges are below the threshold
 
 
 @dataclass(frozen=True, slots=True)
