@@ -53,6 +53,10 @@ class Process:
         """Why this process should be restarted, or None (liveness)."""
         return next((why for consumer in self.consumers if (why := consumer.healthy(now))), None)
 
+    def away(self) -> str | None:
+        """The broker is away, or has not let this process into its groups (readiness); None while all is well."""
+        return next((why for consumer in self.consumers if (why := consumer.away())), None)
+
     async def follow_load(self) -> None:
         """Tells the sampler what the device and the queues do, for as long as it runs."""
         while True:
@@ -90,6 +94,8 @@ async def open_process(
         topics = ObservationTopic(broker, settings.kafka.detections, settings.kafka.alerts)
         outbox = await stack.enter_async_context(Outbox([store, topics, *extra_sinks], parts.snapshots(settings)))
         consumers = [await stack.enter_async_context(consumer) for consumer in _consumers(settings, broker)]
+        for consumer in consumers:
+            consumer.excuse_while(lambda: outbox.trouble is not None)
         sampler, gates = _sampler(settings), Gates(settings, GateStates(settings.data_dir / "gates"))
         backfill = None
         if settings.sampling.backfill:

@@ -26,8 +26,11 @@ def page_of(worker: Worker) -> Any:
         assert engine is not None
         return (await asyncio.to_thread(engine.siglip.embed_text, [text]))[0]
 
-    def store_trouble() -> str | None:
+    def outputs_wait() -> str | None:
         return worker.process.outbox.trouble if worker.process else None
+
+    def broker_away() -> str | None:
+        return worker.process.away() if worker.process else None
 
     async def store_answers() -> str | None:
         await store.recent(limit=1)
@@ -41,7 +44,12 @@ def page_of(worker: Worker) -> Any:
         model=engine.siglip.manifest.version if engine else None,
         demo=bool(worker.scheduler and worker.scheduler.models.demo),
         liveness={"loop": lambda: worker.unhealthy(now())},
-        readiness={"outputs": store_trouble, "store": store_answers},
+        readiness={
+            "broker": broker_away,
+            "outputs": outputs_wait,
+            "store": store_answers,
+            "models": worker.models_trouble,
+        },
     )
 
 

@@ -111,6 +111,10 @@ class Worker:
         """Why this process should be restarted, or None."""
         if self.process and (why := self.process.trouble(when)):
             return why
+        return self.models_trouble()
+
+    def models_trouble(self) -> str | None:
+        """Why the models cannot answer, or None."""
         healthy = getattr(self.scheduler, "healthy", None)
         return healthy() if healthy else None
 

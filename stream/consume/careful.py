@@ -61,7 +61,7 @@ class Careful:
     async def _next_alone(self) -> None:
         if not self._held:
             return
-        duty, events = self._held.popleft()
+        duty, events = self._suspect_first()
         part, offset = duty.part, duty.record.offset
         tried = part.blamed[1] if part.blamed is not None and part.blamed[0] == offset else 0
         duty.attempt = tried + 1
@@ -79,6 +79,20 @@ class Careful:
             self._member.settled.clear()
             await self._member.settled.wait()
         part.alone = None
+
+    def _suspect_first(self) -> tuple[Duty, Sequence[Event]]:
+        """The oldest; but first of all what was alone at a crash: it does it again, or is done before it is blamed anew.
+
+        Only the first of a partition, so that order stays there.
+        """
+        seen: set[int] = set()
+        for number, (duty, events) in enumerate(self._held):
+            part = duty.part
+            if id(part) not in seen and part.blamed is not None and part.blamed[0] == duty.record.offset:
+                del self._held[number]
+                return duty, events
+            seen.add(id(part))
+        return self._held.popleft()
 
     async def _give_up(self, duty: Duty, tried: int) -> None:
         record = duty.record

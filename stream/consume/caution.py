@@ -3,8 +3,9 @@
 Metadata says whether the owner was at work (`open`), how many owners in a row ended without closing (`crashes`), and
 which record was alone in flight and how often (`alone`). After two unclean ends without progress a partition is read
 with caution: one record at a time in the whole process, each written down before it is tried. So a crash blames exactly
-one record, and only a record that was alone `max_attempts` times becomes a dead letter; a worker that is killed from
-outside blames nobody.
+one record, and the next owner tries that one first: the guilty one does it again, an innocent one that happened to be
+alone when the worker was killed from outside is done and forgotten. Only a record that was alone `max_attempts` times
+becomes a dead letter.
 """
 
 from __future__ import annotations

@@ -74,6 +74,7 @@ class Consumer:
         self._pump = Pump(self._member, self._chunks, self._careful, opening, parse, traffic, self._bury, now)
         self._member.give_back = self._give_back
         self._answered_at = clock()  # the broker said something
+        self._silence: str | None = None  # why it did not, when it was last asked
         self._failure: BaseException | None = None
         self._running: asyncio.Task[None] | None = None
         self._subscriber = broker.subscriber(
@@ -136,6 +137,10 @@ class Consumer:
         if self._member.parts:
             assigned(frozenset(tp.partition for tp in self._member.parts))
 
+    def excuse_while(self, outputs_wait: Callable[[], bool]) -> None:
+        """No watermark has to move while this says that an output is away: a restart would not bring it back."""
+        self._member.outputs_wait = outputs_wait
+
     def lag(self) -> int:
         """Records of our partitions that are not done, as far as the end of the log is known."""
         return self._member.lag()
@@ -146,6 +151,12 @@ class Consumer:
         Measured on the consumer's monotonic `clock`, which no clock change can upset; `now` is not looked at.
         """
         return self._health(self._clock())
+
+    def away(self) -> str | None:
+        """Why nothing can be read now, or None: the broker did not answer, or the group has given no partitions yet."""
+        if self._silence is not None:
+            return f"group {self.group}: the broker does not answer: {self._silence}"
+        return f"group {self.group}: not a member now" if self._member.away_since is not None else None
 
     def _health(self, now: float) -> str | None:
         limits, member = self.limits, self._member
@@ -190,25 +201,31 @@ class Consumer:
                         ends = await consumer.end_offsets([part.tp for part in parts]) if parts else {}
                         if not parts:
                             await consumer.topics()
-                    self._answered_at = self._clock()
+                    self._answered_at, self._silence = self._clock(), None
                     for part in parts:
                         part.end = max(part.end, ends.get(part.tp, 0))
             except (KafkaError, TimeoutError, OSError) as error:
+                self._silence = repr(error)
                 log.info("group %s: the broker does not answer: %r", self.group, error)
             metrics.LAG_RECORDS.labels(self.group).set(self._member.lag())
             await asyncio.sleep(_ENDS_EVERY_S)
 
     async def _bury(self, duty: Duty, error: BaseException) -> None:
         """Put a dead letter, for as long as it takes. Not for a part that is closed: its next owner will."""
-        wait_s = 0.2
-        while duty.part.current:
-            try:
-                await self._dead_letters.put(duty.record, error, stage_of(error), duty.attempt)
-                return
-            except Unavailable as failure:
-                log.warning("group %s: a dead letter is put off: %s", self.group, failure)
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
-            wait_s = min(5.0, wait_s * 2)
+        wait_s, waiting = 0.2, 0
+        try:
+            while duty.part.current:
+                try:
+                    await self._dead_letters.put(duty.record, error, stage_of(error), duty.attempt)
+                    return
+                except Unavailable as failure:
+                    log.warning("group %s: a dead letter is put off: %s", self.group, failure)
+                self._member.letters_waiting += 1 - waiting
+                waiting = 1
+                await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
+                wait_s = min(5.0, wait_s * 2)
+        finally:
+            self._member.letters_waiting -= waiting
 
     def _give_back(self) -> None:
         for duty in [*self._careful.drop(), *self._chunks.drop()]:

@@ -21,7 +21,7 @@ class Limits:
     commit_interval_s: float = 0.5
     commit_timeout_s: float = 5.0
     max_age_s: float | None = None  # live frames older than this by the log's timestamp are skipped unfetched
-    max_attempts: int = 3  # a record that crashed the process so often while alone in flight is a dead letter
+    max_attempts: int = 5  # a record that crashed the process so often while alone in flight is a dead letter
     away_s: float = 60.0  # out of the group or without the broker for longer is unhealthy
     stall_s: float = 900.0  # no watermark moved for longer although there is lag is unhealthy
 

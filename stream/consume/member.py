@@ -52,9 +52,11 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         self.epoch = 0
         self.in_flight_bytes = 0
         self.in_flight = 0
-        self.moved_at = clock()  # when a watermark moved, or there was nothing to do
+        self.moved_at = clock()  # when a watermark moved, or there was nothing to do or could not be
         self.settled = asyncio.Event()  # set at every completion; whoever waits clears it
         self.away_since: float | None = clock()  # None while this is a member that knows its partitions
+        self.outputs_wait: Callable[[], bool] = lambda: False  # whether an output is away: no watermark can move
+        self.letters_waiting = 0  # dead letters that the broker did not take at first
         self.give_back: Callable[[], None] = lambda: None  # drops what was fetched and not handed out
         self.on_revoked: Callable[[], Awaitable[None]] = _nothing
         self.on_assigned: Callable[[frozenset[int]], None] = lambda partitions: None
@@ -103,9 +105,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         return sum(part.lag for part in self.parts.values())
 
     def look(self) -> None:
-        """Once in a while: what is in flight, that there is nothing to do, which partitions are past their crashes."""
+        """Once in a while: what is in flight, that nothing has or is able to move, which partitions are past crashes."""
         self._gauge.set(self.in_flight_bytes)
-        if self.lag() == 0:
+        if self.lag() == 0 or self.letters_waiting or self.outputs_wait():
             self.moved_at = self.clock()
         for part in self.parts.values():
             if part.opened and not part.careful:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from stream.consume.caution import Past
+from stream.consume.caution import Caution, Past
 from stream.types import Outcome, Traffic
 from tests.consume.harness import QUICK, Bench, connection, numbered, taking, until
 
@@ -87,6 +87,20 @@ async def test_after_two_crashes_one_record_at_a_time_is_tried_and_its_count_is_
         assert alone == [(1, 1)]
 
 
+async def test_the_record_that_was_alone_at_the_last_crash_is_tried_before_all_others(real: Bench) -> None:
+    for partition, alone in enumerate((None, (0, 2), None, None)):
+        await real.produce([b"%d-first" % partition, b"%d-second" % partition], partition)
+        await real.write_commit(0, Past(open=True, crashes=2, alone=alone).dump(), partition)
+    caution = Caution()
+    await caution.turn.acquire()  # nothing is tried before all of them are there
+    async with taking(real.consumer(replace(QUICK, drain_s=0.1), caution=caution)) as taker:
+        await until(lambda: len(taker.consumer._careful._held) == 8)
+        caution.turn.release()
+        await until(lambda: taker.ids)
+        assert taker.ids == ["1-first"]
+        assert [part.alone for part in taker.consumer._member.open_parts() if part.alone] == [(0, 3)]
+
+
 async def test_a_record_that_crashed_the_process_as_often_as_allowed_is_a_dead_letter(real: Bench) -> None:
     await real.produce(numbered(4))
     await real.write_commit(1, Past(open=True, crashes=4, alone=(1, QUICK.max_attempts)).dump())
@@ -96,6 +110,8 @@ async def test_a_record_that_crashed_the_process_as_often_as_allowed_is_a_dead_l
             await until(lambda: taker.taken or not taker.consumer.lag())
     [letter] = await real.records(real.dead)
     assert letter.value == b"1"
-    assert b"crashed 3 times" in (dict(letter.headers)["__connect.errors.exception.message"] or b"")
+    assert b"crashed %d times" % QUICK.max_attempts in (
+        dict(letter.headers)["__connect.errors.exception.message"] or b""
+    )
     [account] = await real.audit()
     assert (account.dead, account.processed, account.end, account.problems) == (1, 2, 4, [])
