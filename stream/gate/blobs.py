@@ -75,9 +75,7 @@ class BlobFinder:
         weak = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY)[1]
         found = Blobs(weak)  # type: ignore[arg-type]
         grown, rects, part = self._outlines(excess, weak, found)
-        age = np.zeros_like(weak)
-        older = cv2.dilate(self.age[part], _SQUARE)
-        cv2.bitwise_and(np.add(older, 1, out=older, where=older < 255), weak[part], dst=age[part])
+        age = self._next_age = self._older(weak, part)
         self._next = []
         for (x1, y1, x2, y2), pixels in self._sizeable(rects, weak, found):
             part = (slice(y1, y2), slice(x1, x2))
@@ -98,8 +96,14 @@ class BlobFinder:
                 found.keep = np.zeros(weak.shape, np.uint8)
             found.objects.append(_whole(rect, difference, back, weak) if peak < _FAINT and not busy else rect)
             found.keep[part] = cv2.bitwise_or(found.keep[part], grown[part])
-        self._next_age = age
         return found
+
+    def _older(self, weak: Plane, part: tuple[slice, slice]) -> Plane:
+        """The age of each pixel in this frame; all that is weak lies in `part`."""
+        age = np.zeros_like(weak)
+        older = cv2.dilate(self.age[part], _SQUARE)
+        cv2.bitwise_and(np.add(older, 1, out=older, where=older < 255), weak[part], dst=age[part])
+        return age
 
     def _sizeable(self, rects: list[Rect], weak: Plane, found: Blobs) -> Iterator[tuple[Rect, int]]:
         """Boxes of at least the least area, with their changed pixels; notes what may be clutter."""

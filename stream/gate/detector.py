@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 
 import cv2
-import numpy as np
 
 from stream.gate.answer import Motion, answer
 from stream.gate.background import Background
-from stream.gate.blobs import BlobFinder, Blobs
+from stream.gate.blobs import Blobs, Rect
 from stream.gate.carry import Carry
+from stream.gate.clock import Clock
 from stream.gate.clutter import Activity, Clutter
 from stream.gate.flow import Coherence
-from stream.gate.ghosts import shadows
-from stream.gate.leaves import Leaves
 from stream.gate.memory import Memory
 from stream.gate.pace import Pace
 from stream.gate.picture import Places, Plane, Reducer
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
-from stream.gate.split import tightened
+from stream.gate.sight import Sight
 from stream.gate.standing import Standing
 from stream.gate.tracks import Track, Tracks, enliven, known_before
 from stream.types import Reason
@@ -29,9 +27,9 @@ _CALM = 4  # calm frames after which a changed scene is accepted
 _TRAFFIC = 2  # objects that move on, from which whatever does not tremble is taken for one and not learnt as leaves
 _SEEN = 5  # frames after which what moves on is believed ...
 _LASTS = 2.0  # mean frames that light has lain on its pixels before it is learnt
+_HASTY_S = 0.3  # frames further apart than this cannot wait for a second sight
 _STRAYS = 2  # ... beside which so many small blobs are noise
 _CHANGES_S = 0.4  # time constant of the count of a track's changes
-_NOMINAL_S = 0.1  # frame distance that is assumed until it is known
 
 
 class Detector:
@@ -45,9 +43,7 @@ class Detector:
         self._reduce = Reducer(tuning.pixels)
         self.luma_shape: tuple[int, int] = (0, 0)  # of the pictures given
         self.frames = 0  # since the start or the last restart
-        self._at_s = self._slow_at_s = 0.0
-        self.step_s = _NOMINAL_S
-        self._resumed = False  # the clock is not known yet
+        self._clock = Clock()
 
     def restart(self) -> None:
         """Forget everything: the next picture is the first."""
@@ -61,14 +57,13 @@ class Detector:
         if luma.shape != self.luma_shape:
             self.luma_shape = (luma.shape[0], luma.shape[1])
             self.restart()
-        elif self.frames and self._pace.look and self._pace.carries(at_s - self._at_s):
-            look = self._pace.look
-            ahead = (at_s - self._at_s) / self.step_s
+        elif self.frames and (look := self._pace.carries(at_s - self._clock.at_s)):
+            ahead = (at_s - self._clock.at_s) / self._clock.step_s
             return answer(
                 look.blobs, look.tracks, self._places, self.luma_shape, look.share, False, at_s, self._carry, ahead
             )
         picture = self._reduce(luma)
-        learns = self._tick(at_s)
+        learns = self._clock.tick(at_s, self.frames)
         self.frames += 1
         if self.frames == 1:
             self._begin(picture)
@@ -76,6 +71,11 @@ class Detector:
         if self._unsettled:
             return self._settle_scene(picture)
         return self._judge(picture, learns)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds between the frames that are looked at."""
+        return self._clock.step_s
 
     def reduced(self, luma_shape: tuple[int, int]) -> tuple[int, int]:
         """The size of the picture that it works on, for that of the pictures given."""
@@ -85,8 +85,8 @@ class Detector:
         self, luma_shape: tuple[int, int], seen: Plane, limit: Plane, sigma: float, step_s: float, frames: int
     ) -> None:
         """Continue with a background that another detector learnt. Anything that it knew of objects is lost."""
-        self.luma_shape, self.step_s, self.frames = luma_shape, step_s, frames
-        self._resumed = True
+        self.luma_shape, self.frames = luma_shape, frames
+        self._clock.resume(step_s)
         self._begin(seen)
         self.activity.resume(limit)
         self.back.sigma = sigma
@@ -96,36 +96,17 @@ class Detector:
         shape = (picture.shape[0], picture.shape[1])
         self._shape, self._area = shape, picture.size
         self.back = Background(picture, self.tuning, self.settings.threshold)
-        self._finder = BlobFinder(shape, self.tuning, self.settings.threshold)
         self._clutter, self.activity = Clutter(shape, self.tuning), Activity(shape, self.tuning)
         self._flow = Coherence(shape)
         self._memory = Memory(picture, self.settings.hold_s)
         self._tracks = Tracks()
         self._places = Places(self.settings, shape)
         self._earlier = self._last = picture  # a slow step ago; a frame ago
-        self._unsettled = self._dimmed = self._shaded = 0
-        self._leaves = Leaves()
+        self._unsettled = self._dimmed = 0
+        self._sight = Sight(self.back, self._clutter, self._places, self.tuning, self.settings.threshold)
         self._standing = Standing(self.back, self._memory, self.tuning)
         self._pace, self._carry = Pace(), Carry()
         self._share = 0.0  # that differed a frame ago
-        self._difference = np.empty(shape, np.uint8)
-        self._excess = np.empty(shape, np.uint8)
-
-    def _tick(self, at_s: float) -> bool:
-        """Move the clock; whether this frame is a new one."""
-        step = at_s - self._at_s
-        if self.frames == 0 or self._resumed:
-            self._at_s = self._slow_at_s = at_s
-            self._resumed = False
-            return True
-        if -5.0 < step <= 0:
-            return False
-        self._at_s = at_s
-        if 0 < step < 5.0:  # a jump says nothing about the rate
-            self.step_s += 0.2 * (step - self.step_s) if self.frames > 2 else step - self.step_s
-        elif not 0 < at_s - self._slow_at_s < 60 and self.frames:
-            self._slow_at_s = at_s
-        return True
 
     def _settle_scene(self, picture: Plane) -> Motion:
         """After a scene change: wait for calm frames while the camera finds its exposure."""
@@ -134,21 +115,19 @@ class Detector:
         self._unsettled = self._unsettled - 1 if moved < 1.5 + 2 * self.back.sigma else _CALM
         self.back.replace(picture)
         if not self._unsettled:
-            self._finder.none()
+            self._sight.finder.none()
         return Motion(Reason.LIGHT, min(1.0, moved / 255))
 
     def _judge(self, picture: Plane, learns: bool) -> Motion:
         self._pace.forget()
-        changed = self._subtract(picture)
+        changed = self._sight.subtract(picture)
         share = changed / self._area
         relit = False
-        sudden = share > 0.08 and (
-            share > 1.3 * self._share + 0.03 or self._at_s - self._slow_at_s >= self.tuning.slow_s
-        )
+        sudden = share > 0.08 and (share > 1.3 * self._share + 0.03 or self._clock.slow(self.tuning.slow_s))
         self._share = share
         if sudden and self.frames > _WARM and self.back.relight(picture, share):
             self.back.rebuild(self.activity.limit)
-            changed = self._subtract(picture)
+            changed = self._sight.subtract(picture)
             self._share = share = changed / self._area
             relit, self._dimmed = True, 6
         if share > 0.5:
@@ -162,97 +141,75 @@ class Detector:
             return self._quiet(picture, learns, relit)
         return self._busy(picture, learns, relit, share)
 
-    def _subtract(self, picture: Plane) -> int:
-        """Number of pixels over their threshold; fills the difference and the excess over the threshold."""
-        cv2.absdiff(picture, self.back.seen, dst=self._difference)
-        cv2.subtract(self._difference, self.back.limit, dst=self._excess)
-        if self._places.mask is not None:
-            cv2.bitwise_and(self._excess, self._places.mask, dst=self._excess)
-        return cv2.countNonZero(self._excess)
-
     def _quiet(self, picture: Plane, learns: bool, relit: bool) -> Motion:
         if learns:
-            self._finder.none()
+            self._sight.finder.none()
             self._carry.forget()
             self._clutter.learn([], [])
             self.activity.calm()
-            self._tracks.update([], self.frames, self._at_s)
+            self._tracks.update([], self.frames, self._clock.at_s)
             self.back.learn(picture, self._weight(), None)
-            self._memory.update(picture, None, self.back, self._at_s)
-            self.back.deviate(self._difference, None, 0.03 if self.frames > 40 else 0.1)
+            self._memory.update(picture, None, self.back, self._clock.at_s)
+            self.back.deviate(self._sight.difference, None, 0.03 if self.frames > 40 else 0.1)
             self._slow(picture, None, [])
             self._last = picture
         return Motion(Reason.LIGHT if relit else Reason.STILL)
 
     def _busy(self, picture: Plane, learns: bool, relit: bool, share: float) -> Motion:
-        blobs = self._blobs(picture)
+        followed = [t.rect for t in self._tracks.all if t.moved and t.seen >= _SEEN]
+        blobs = self._sight.blobs(picture, followed, self._flow.to_and_fro, self.step_s > _HASTY_S)
         if not learns:
-            tracks = Tracks().update(blobs.objects, self.frames, self._at_s)
-            return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._at_s)
-        self._finder.commit()
-        for x1, y1, x2, y2 in blobs.lights:
-            part = (slice(y1, y2), slice(x1, x2))
-            if cv2.mean(self._finder.age[part], blobs.weak[part])[0] >= _LASTS:  # not an insect, which leaves at once
-                self.back.absorb(picture, part, 0.4)
-                self._memory.doubt(part)
+            tracks = Tracks().update(blobs.objects, self.frames, self._clock.at_s)
+            return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._clock.at_s)
         earlier = list(self._tracks.all)
-        tracks = self._tracks.update(blobs.objects, self.frames, self._at_s, blobs.shaky, blobs.wavy)
-        fade = math.exp(-min(self.step_s, 1.0) / _CHANGES_S)
-        enliven(tracks, cv2.absdiff(picture, self._last), max(4.0, 5 * self.back.sigma), fade)
-        tracks = self._standing.without_holes(picture, self._difference, blobs, tracks)
-        traffic = sum(t.moved for t in tracks) >= _TRAFFIC
-        movers = [t.rect for t in tracks if t.moved or (traffic and not t.trembles)]
+        tracks = self._follow(picture, blobs)
+        movers = self._movers(tracks)
         self._clutter.learn(blobs.small, movers)
         keep, weight = blobs.keep, self._weight()
-        for track in tracks:
-            if track.trembles and keep is not None:
-                x1, y1, x2, y2 = track.rect
+        if keep is not None:
+            for x1, y1, x2, y2 in (track.rect for track in tracks if track.trembles):
                 keep[y1:y2, x1:x2] = 0
+        changing = bool(self._dimmed or self._sight.shaded)
         if self._dimmed:
             self._dimmed -= 1
             tracks, keep = known_before(tracks, earlier, self._shape)
             weight = 0.4
-        elif self._shaded:
+        elif self._sight.shaded:
             weight = max(weight, 0.3)
         if not self._purposeful(blobs, tracks):
-            self._flow.update(picture, self._at_s)
-        self.activity.update(blobs.weak, self._difference, keep, movers, self._flow.to_and_fro, self.step_s)
+            self._flow.update(picture, self._clock.at_s)
+        self.activity.update(blobs.weak, self._sight.difference, keep, movers, self._flow.to_and_fro, self.step_s)
         self.back.learn(picture, weight, keep)
-        self._memory.update(picture, blobs.weak, self.back, self._at_s)
-        self.back.deviate(self._difference, blobs.weak, 0.03 if self.frames > 40 else 0.1)
+        self._memory.update(picture, blobs.weak, self.back, self._clock.at_s)
+        self.back.deviate(self._sight.difference, blobs.weak, 0.03 if self.frames > 40 else 0.1)
         self._slow(picture, blobs, tracks)
-        if self._dimmed or self._shaded:
-            self._carry.forget()
-        motion = answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._at_s, self._carry)
         self._last = picture
-        if not (self._dimmed or self._shaded):
+        if changing:
+            self._carry.forget()
+        else:
             self._pace.keep(blobs, tracks, share, self.frames)
-        return motion
+        return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._clock.at_s, self._carry)
 
-    def _blobs(self, picture: Plane) -> Blobs:
-        hasty = self.step_s > 0.3
+    def _follow(self, picture: Plane, blobs: Blobs) -> list[Track]:
+        """The tracks of the frame's blobs; what is only light, or was left behind, is learnt."""
+        self._sight.finder.commit()
+        for x1, y1, x2, y2 in blobs.lights:
+            part = (slice(y1, y2), slice(x1, x2))
+            if (
+                cv2.mean(self._sight.finder.age[part], blobs.weak[part])[0] >= _LASTS
+            ):  # not an insect, which leaves at once
+                self.back.absorb(picture, part, 0.4)
+                self._memory.doubt(part)
+        tracks = self._tracks.update(blobs.objects, self.frames, self._clock.at_s, blobs.shaky, blobs.wavy)
+        fade = math.exp(-min(self.step_s, 1.0) / _CHANGES_S)
+        enliven(tracks, cv2.absdiff(picture, self._last), max(4.0, 5 * self.back.sigma), fade)
+        return self._standing.without_holes(picture, self._sight.difference, blobs, tracks)
 
-        def find() -> Blobs:
-            return self._finder.find(picture, self._difference, self._excess, self.back, self._clutter, hasty)
-
-        blobs = find()
-        self._shaded = max(0, self._shaded - 1)
-        pixels = cv2.countNonZero(blobs.weak)
-        if blobs.soft or (self._shaded and pixels > 150):
-            before = self.back.reshade(picture)
-            left = self._subtract(picture)
-            if left < (0.9 if self._shaded else 0.6) * pixels:
-                self._shaded = 10 if blobs.soft else self._shaded
-                blobs = find()
-            else:
-                self.back.restore(before)
-                self._subtract(picture)
-        pieces = tightened(blobs.weak, blobs.objects, self.tuning.fill)
-        followed = [t.rect for t in self._tracks.all if t.moved and t.seen >= _SEEN]
-        dark = shadows(picture, self.back.seen, blobs.weak, pieces, followed)
-        blobs.objects = [piece for piece, is_dark in zip(pieces, dark, strict=True) if not is_dark]
-        self._leaves.mark(blobs, self._flow.to_and_fro)
-        return blobs
+    @staticmethod
+    def _movers(tracks: list[Track]) -> list[Rect]:
+        """Boxes of what moves on; beside traffic, of all that does not tremble."""
+        traffic = sum(t.moved for t in tracks) >= _TRAFFIC
+        return [t.rect for t in tracks if t.moved or (traffic and not t.trembles)]
 
     def _purposeful(self, blobs: Blobs, tracks: list[Track]) -> bool:
         """Whether all that changes is known to move on: then nothing trembles, and the flow need not be asked."""
@@ -268,12 +225,12 @@ class Detector:
 
     def _slow(self, picture: Plane, blobs: Blobs | None, tracks: list[Track]) -> None:
         """What need not be done in every frame: noise, thresholds, foliage, things that stand."""
-        if self._at_s - self._slow_at_s < self.tuning.slow_s and self.frames not in (3, 8):
+        if not self._clock.slow(self.tuning.slow_s) and self.frames not in (3, 8):
             return
-        self._slow_at_s = self._at_s
-        self.back.measure_noise(self._difference)
+        self._clock.done()
+        self.back.measure_noise(self._sight.difference)
         if blobs is not None and tracks:
-            self._standing.judge(picture, self._earlier, blobs, tracks, self.activity, self._at_s)
+            self._standing.judge(picture, self._earlier, blobs, tracks, self.activity, self._clock.at_s)
         self.activity.fold(self.settings.threshold)
         self.back.rebuild(self.activity.limit)
         self._earlier = picture

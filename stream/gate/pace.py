@@ -32,19 +32,19 @@ class Pace:
     """Keeps the last look while it can be carried on."""
 
     def __init__(self) -> None:
-        self.look: Look | None = None
+        self._look: Look | None = None
 
     def forget(self) -> None:
         """The next picture must be looked at."""
-        self.look = None
+        self._look = None
 
     def keep(self, blobs: Blobs, tracks: Sequence[Track], share: float, frames: int) -> None:
         """A look at a scene in which something is followed."""
         known = frames > _WARM and any(track.moved for track in tracks)
-        self.look = Look(blobs, tracks, share) if known else None
+        self._look = Look(blobs, tracks, share) if known else None
 
-    def carries(self, passed_s: float) -> bool:
-        """Whether a picture that was taken `passed_s` after the last look needs none."""
-        if self.look is None or passed_s <= 0:
-            return False
-        return passed_s < (_MANY_S if len(self.look.tracks) >= _MANY else _SOME_S)
+    def carries(self, passed_s: float) -> Look | None:
+        """The last look, if a picture that was taken `passed_s` after it needs none of its own."""
+        if self._look is None or passed_s <= 0:
+            return None
+        return self._look if passed_s < (_MANY_S if len(self._look.tracks) >= _MANY else _SOME_S) else None
