@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    """The user's settings with the demo's camera, folder, rule and a page on a free port where 8765 is taken."""
+    """The user's settings with the demo's camera, folder, rule and port."""
     from stream.config import CameraSettings, FolderSettings
 
     settings = common.settings_of(args)
@@ -75,19 +75,9 @@ def _settings(args: argparse.Namespace) -> Settings:
         changes["cameras"] = ()  # the film is a job of its own, at whose end the demo ends
     if not settings.rules:
         changes["rules"] = tuple(RULES)
-    port = args.port if args.port is not None else _free_port(settings.web.host, settings.web.port)
-    changes["web"] = settings.web.model_copy(update={"port": port})
+    if args.port is not None:
+        changes["web"] = settings.web.model_copy(update={"port": args.port})
     return settings.model_copy(update=changes)
-
-
-def _free_port(host: str, wanted: int) -> int:
-    import socket
-
-    with socket.socket() as probe, contextlib.suppress(OSError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, wanted))
-        return wanted
-    return 0
 
 
 async def _demo(args: argparse.Namespace, settings: Settings) -> None:
@@ -101,7 +91,7 @@ async def _demo(args: argparse.Namespace, settings: Settings) -> None:
         boards.append(Board(demo, worker.load))
         return JsonLines(boards[0]) if args.json else boards[0]
 
-    async with open_worker(settings, frozenset(ROLES), watcher) as worker:
+    async with open_worker(settings, frozenset(ROLES), watcher, any_port=args.port is None) as worker:
         stop_on_signals(worker.stop, lambda: os._exit(130))
         if args.video:
             worker.jobs.append(partial(_play, worker, args.video))

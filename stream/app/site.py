@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -53,8 +54,11 @@ def page_of(worker: Worker) -> Any:
     )
 
 
-async def serve(worker: Worker, app: Any, stack: AsyncExitStack) -> None:
-    """The HTTP server beside the loop. Raises: Misconfigured in one line when the port is taken."""
+async def serve(worker: Worker, app: Any, stack: AsyncExitStack, any_port: bool = False) -> None:
+    """The HTTP server beside the loop; `any_port`: on a free port where the one of the settings is taken.
+
+    Raises: Misconfigured in one line when it cannot listen.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -64,21 +68,12 @@ async def serve(worker: Worker, app: Any, stack: AsyncExitStack) -> None:
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    web = worker.settings.web
-    listener = socket.socket(socket.AF_INET6 if ":" in web.host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((web.host, web.port))
-        listener.listen()  # so that whoever reads the address below is not refused
-    except OSError as error:
-        listener.close()
-        raise errors.Misconfigured(
-            f"the page cannot listen on {web.host}:{web.port}: {error.strerror}; choose another web.port"
-        ) from error
+    listener = _listen(worker.settings.web.host, worker.settings.web.port, any_port)
     config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2)
     server = worker.server = Server(config)
     task = asyncio.create_task(server.serve([listener]), name="web")
-    worker.address = f"http://{web.host}:{listener.getsockname()[1]}"
+    host = worker.settings.web.host
+    worker.address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
     async def finish() -> None:
         server.should_exit = True
@@ -86,3 +81,19 @@ async def serve(worker: Worker, app: Any, stack: AsyncExitStack) -> None:
         listener.close()
 
     stack.push_async_callback(finish)
+
+
+def _listen(host: str, port: int, any_port: bool) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()  # so that whoever reads the address is not refused, and who comes second finds it taken
+        return listener
+    except OSError as error:
+        listener.close()
+        if any_port and error.errno == errno.EADDRINUSE:
+            return _listen(host, 0, False)
+        raise errors.Misconfigured(
+            f"the page cannot listen on {host}:{port}: {error.strerror}; choose another web.port"
+        ) from error

@@ -138,8 +138,10 @@ async def open_worker(
     roles: frozenset[str],
     watcher: Callable[[Worker], Watcher],
     scheduler: Scheduler | None = None,
+    any_port: bool = False,
 ) -> AsyncIterator[Worker]:
-    """Opens what the roles need, in order, and closes it in reverse. `scheduler` replaces the models (fault suite).
+    """Opens what the roles need, in order, and closes it in reverse. `scheduler` replaces the models (fault suite);
+    `any_port`: the page takes a free one where the port of the settings is taken.
 
     Raises: Misconfigured, BrokerUnavailable, StoreUnavailable, each with one line.
     """
@@ -165,7 +167,7 @@ async def open_worker(
                 open_process(settings, broker, worker.scheduler, worker.store, watcher(worker), extra, worker.bootstrap)
             )
         if "web" in roles:
-            await site.serve(worker, app, stack)
+            await site.serve(worker, app, stack, any_port)
         yield worker
 
 

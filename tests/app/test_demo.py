@@ -22,8 +22,10 @@ from stream.app.samples import write_picture
 from stream.app.worker import ROLES, Quiet, open_worker
 from stream.capture import SyntheticCamera
 from stream.capture.scenery import CameraFrame, DrivewayCamera
+from stream.errors import Misconfigured
 from stream.types import Box, FrameEvent, Observation
 from tests import PATIENCE_S
+from tests.fakes import KnownModels
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -182,6 +184,20 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 1 and f"cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+async def test_without_a_port_of_its_own_it_takes_a_free_one_even_if_another_took_it_meanwhile(tmp_path: Path) -> None:
+    """Two demos that start together: the port is taken after the settings were read, and before the page listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = config.load(data_dir=tmp_path, web={"port": port})
+        async with open_worker(
+            settings, frozenset({"web"}), lambda worker: Quiet(), KnownModels(), any_port=True
+        ) as worker:
+            assert worker.address and worker.address != f"http://127.0.0.1:{port}"
+        with pytest.raises(Misconfigured, match=f"cannot listen on 127.0.0.1:{port}"):
+            async with open_worker(settings, frozenset({"web"}), lambda worker: Quiet(), KnownModels()):
+                pass
 
 
 def test_a_second_demo_on_the_same_folder_is_refused_in_one_line(tmp_path: Path) -> None:
