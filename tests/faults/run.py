@@ -20,6 +20,7 @@ class Run:
     store_proxies: tuple[Proxy, ...] = ()
     in_store: set[str] | None = None  # events that the store must hold; None: all
     absent_may: int = 0  # events that the log may have lost
+    looks: int = 0  # at what was committed, while the fault went on
     lost: int = 0  # found by the fault itself, before what it did next hides it
     problems: list[str] = field(default_factory=list)
     table: list[dict[str, float]] = field(default_factory=list)
@@ -42,6 +43,6 @@ async def all_ready(stage: Stage) -> None:
     await stage.wait(ready, 120, "all workers ready")
 
 
-async def moved(stage: Stage) -> bool:
-    """Whether anything was committed."""
-    return sum((await stage.committed()).values()) > 0
+async def moved(stage: Stage, count: int = 0) -> bool:
+    """Whether more than that was committed."""
+    return sum((await stage.committed()).values()) > count

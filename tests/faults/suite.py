@@ -13,6 +13,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
+from stream.errors import BrokerUnavailable
 from tests.faults.oracle import judge, prefix_holds
 from tests.faults.proxy import Proxy
 from tests.faults.run import Run
@@ -24,6 +27,7 @@ from tests.services.weaviate import Weaviate
 
 OWN_KAFKA = {"broker", "network"}  # they are hard on the broker: it is not shared
 OWN_WEAVIATE = {"store", "network"}
+_LOOK_EVERY_S, _LOOK_WITHIN_S = 5.0, 60.0
 
 
 @dataclasses.dataclass
@@ -37,6 +41,7 @@ class Result:
     duplicates: int
     ledger_balances: bool
     seconds: float
+    looks: int  # how often what was committed was compared with what is out
     problems: list[str]
     table: list[dict[str, float]]
 
@@ -54,11 +59,11 @@ class Result:
 
 async def run_fault(
     name: str, records: int | None, seed: int, *, quick: bool = False, kafka: Kafka | None = None,
-    weaviate: Weaviate | None = None, logs: Path | None = None,
+    weaviate: Weaviate | None = None, logs: Path | None = None, always: tuple[str, ...] = (),
 ) -> Result:  # fmt: skip
     """Run one fault on services of its own, or on those given where the fault leaves them alone.
 
-    The workers' logs are copied into `logs`.
+    The workers' logs are copied into `logs`; `always` are arguments of every worker.
     """
     records = records or (QUICK if quick else RECORDS.get(name, 4_000))
     started = time.monotonic()
@@ -66,12 +71,17 @@ async def run_fault(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"faults-{name}-")))
         run = await _open(name, records, seed, quick, folder, kafka, weaviate, stack)
         stage = run.stage
+        stage.workers.always = always
+        watching = asyncio.create_task(_watch_prefix(run))
         try:
             await FAULTS[name](run)
-            if len(beyond := await prefix_holds(stage)) > run.absent_may:
-                run.problems.append(f"committed beyond what was verified: {beyond[:5]}")
+            await _check_prefix(run)
         except Unfinished as error:
             run.problems.append(str(error))
+        watching.cancel()
+        [ended] = await asyncio.gather(watching, return_exceptions=True)
+        if not isinstance(ended, asyncio.CancelledError):
+            run.problems.append(f"the look at the committed prefix failed: {ended!r}")
         codes = await stage.workers.stop()
         if any(code not in (0, -signal.SIGTERM) for code in codes):  # the latter had not even started
             run.problems.append(f"workers ended with {codes}")
@@ -83,8 +93,30 @@ async def run_fault(
         seconds = round(time.monotonic() - started, 1)
         return Result(
             name, len(stage.sources), stage.kills, run.lost + verdict.lost, verdict.duplicates,
-            verdict.ledger_balances, seconds, run.problems + verdict.problems, run.table,
+            verdict.ledger_balances, seconds, run.looks, run.problems + verdict.problems, run.table,
         )  # fmt: skip
+
+
+async def _watch_prefix(run: Run) -> None:
+    """Looks every few seconds while the fault goes on; where it has to look much, less often."""
+    loop = asyncio.get_running_loop()
+    took_s = 0.0
+    while True:
+        await asyncio.sleep(max(_LOOK_EVERY_S, 5 * took_s))
+        start = loop.time()
+        try:
+            async with asyncio.timeout(_LOOK_WITHIN_S):
+                await _check_prefix(run)
+        except (BrokerUnavailable, KafkaError, OSError, TimeoutError):
+            continue  # the broker is down just now
+        took_s = loop.time() - start
+
+
+async def _check_prefix(run: Run) -> None:
+    beyond = await prefix_holds(run.stage)
+    run.looks += 1
+    if len(beyond) > run.absent_may:
+        run.problems.append(f"committed beyond what was verified: {beyond[:5]}")
 
 
 def _keep(folder: Path, logs: Path, name: str) -> None:

@@ -51,6 +51,7 @@ async def end_of(
         ("", "output:1", ""),
         ("positions", "inference:20", "lost"),
         ("store", "", "not in the store"),
+        ("vectors", "", "not found by a search of the store"),
         ("names", "", "observations of nothing that was sent"),
         ("letters", "", "bad records without a dead letter"),
         ("ledger", "", "files-"),  # an account of a partition with a hole, or no account of it

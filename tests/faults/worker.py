@@ -22,13 +22,14 @@ from stream.consume import Consumer, DeadLetterTopic, Ledger, Limits
 from stream.consume.pump import Pump
 from stream.consume.tracker import Tracker
 from stream.errors import DeviceFailed
+from stream.infer import MicroBatcher
 from stream.sinks import ObservationTopic, SqliteStore, WeaviateStore
 from stream.types import Findings, Frame, Outcome, Work
 from tests.fakes import KnownModels
 from tests.faults.told import Teller
 
 POINTS = ("inference", "output", "store", "dead")
-BREACHES = ("positions", "store", "names", "letters", "ledger")
+BREACHES = ("positions", "store", "vectors", "names", "letters", "ledger")
 
 
 class Models(KnownModels):
@@ -64,10 +65,10 @@ def die_after(owner: Any, method: str, count: int) -> None:
     setattr(owner, method, wrapped)
 
 
-def arm(point: str, count: int, store: type) -> None:
+def arm(point: str, count: int, store: type, models: type) -> None:
     """Set a fail point."""
     owners = {
-        "inference": (Models, "submit"),
+        "inference": (models, "submit"),
         "output": (ObservationTopic, "write"),
         "store": (store, "write"),
         "dead": (DeadLetterTopic, "put"),
@@ -119,6 +120,13 @@ def breach(how: str) -> None:
         async def nothing(self: Any, observations: Any, alerts: Any) -> None: ...
 
         WeaviateStore.write = SqliteStore.write = nothing  # type: ignore[method-assign, assignment]
+    elif how == "vectors":  # written, but to no index that a search by vector asks
+        whole = WeaviateStore.write
+
+        async def bare(self: WeaviateStore, observations: Any, alerts: Any) -> None:
+            await whole(self, [dataclasses.replace(seen, vectors=()) for seen in observations], alerts)
+
+        WeaviateStore.write = bare  # type: ignore[method-assign]
     elif how == "names":  # an id for every try
         wire.observation_id = lambda *_: str(uuid.uuid4())
     elif how == "letters":  # a dead letter that is not put
@@ -184,7 +192,8 @@ def main() -> None:
     breach(args.breach)
     if args.die:
         point, count = args.die.split(":")
-        arm(point, int(count), WeaviateStore if settings.store.url.startswith("http") else SqliteStore)
+        store = WeaviateStore if settings.store.url.startswith("http") else SqliteStore
+        arm(point, int(count), store, MicroBatcher if args.demo_models else Models)
     if not args.demo_models:
         models = Models(args.model_ms, args.break_at, args.hang_at, args.slow_at, args.slow_s)
         app.open_worker = partial(app.open_worker, scheduler=models)  # type: ignore[assignment]

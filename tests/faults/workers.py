@@ -22,6 +22,7 @@ class Workers:
         self._count = 0
         self.running: list[subprocess.Popen[bytes]] = []
         self.arguments: tuple[str, ...] = ()  # for those that are started from now on
+        self.always: tuple[str, ...] = ()  # for each of them
         self.plans: list[tuple[str, ...]] = []  # further arguments, one worker each, used up first
         self.ended: list[int] = []  # exit codes of those that ended by themselves
         self.restart = True
@@ -33,7 +34,8 @@ class Workers:
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._count += 1
         plan = self.plans.pop(0) if self.plans else ()
-        command = [sys.executable, "-m", "tests.faults.worker", str(self._configuration), *self.arguments, *plan]
+        command = [sys.executable, "-m", "tests.faults.worker", str(self._configuration)]
+        command += [*self.always, *self.arguments, *plan]
         with open(self._folder / f"worker-{self._count}.log", "wb") as log:
             return subprocess.Popen(
                 command,
