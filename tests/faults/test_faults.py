@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from stream import config
+from stream.app.audit import accounts_of
 from tests.faults.oracle import Verdict, judge, prefix_holds
 from tests.faults.stage import Stage
 from tests.faults.suite import run_fault
@@ -43,6 +46,30 @@ async def end_of(
         beyond = await prefix_holds(stage)
         await stage.workers.stop()
         return await judge(stage), beyond
+
+
+async def test_the_audit_and_the_store_hold_after_broker_store_and_workers_were_killed_and_restarted(
+    tmp_path: Path, kafka: Kafka, weaviate: Weaviate
+) -> None:
+    stage = Stage(tmp_path, 1, kafka, weaviate)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(stage.close)
+        await stage.open()
+        for _ in range(2):
+            await stage.produce(60, frames=0.3, bad=[lambda out: out._replace(value=b"{")] * 2)
+            stage.workers.start()
+            await stage.finished(LIMIT_S)
+            [worker] = stage.workers.running
+            stage.workers.running.clear()
+            stage.workers.kill(worker)
+            stage.kills += 1
+            await asyncio.gather(asyncio.to_thread(kafka.restart), asyncio.to_thread(weaviate.restart))
+        verdict = await judge(stage)
+    assert (verdict.lost, verdict.ledger_balances, verdict.problems) == (0, True, [])
+    settings = config.load(None, kafka={"ledger": stage.topics["ledger"]})
+    accounts = await accounts_of(settings, kafka.bootstrap)
+    assert sum(account.processed + account.dead + account.shed for account in accounts) == 120
+    assert all(account.balances and account.committed == account.end for account in accounts)
 
 
 @pytest.mark.parametrize(
