@@ -2,6 +2,7 @@
 
     make bench ARGS="store"                       both stores, one JSON line each
     make bench ARGS="store --rows 20000 --only sqlite"
+    make bench ARGS="store --cost"                what it costs that Weaviate writes out each batch before it counts
 
 Each observation has a caption and two 768-d vectors, of the frame and of one region. Weaviate is the real server, RQ as the
 product sets it up.
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from stream import wire
-from stream.sinks import SqliteStore, WeaviateStore
+from stream.sinks import SqliteStore, WeaviateStore, weaviate_write
 from stream.types import Admission, Box, Detection, Media, Observation, Provenance, Query, Reason, Store, Vector
 
 DIMS = 768
@@ -138,8 +139,44 @@ async def weaviate_store() -> AsyncIterator[Store]:
 STORES = {"sqlite": sqlite_store, "weaviate": weaviate_store}
 
 
+async def cost(rows: list[Observation]) -> dict[str, float]:
+    """Rate with the second request that makes Weaviate write a batch out, over the rate without; median of the rounds."""
+    whole, last = weaviate_write._send, None
+
+    async def first_only(data: Any, collection: str, objects: Any) -> None:
+        nonlocal last
+        if objects[-1] is not last:
+            await whole(data, collection, objects)
+        last = objects[-1]
+
+    found: dict[str, float] = {}
+    taken = iter(rows)
+    try:
+        async with weaviate_store() as store:
+            await store.write([next(taken)], [])
+            for size, count in ((1, 60), (8, 30), (64, 6)):
+                ratios = []
+                for _ in range(5):
+                    seconds = []
+                    for send in (first_only, whole):
+                        weaviate_write._send = send
+                        batches = [[next(taken) for _ in range(size)] for _ in range(count)]
+                        start = time.perf_counter()
+                        for batch in batches:
+                            await store.write(batch, [])
+                        seconds.append(time.perf_counter() - start)
+                    ratios.append(seconds[0] / seconds[1])
+                found[f"batches of {size}"] = round(median(ratios), 2)
+    finally:
+        weaviate_write._send = whole
+    return found
+
+
 async def run(given: argparse.Namespace) -> None:
     rows = observations(given.rows)
+    if given.cost:
+        print(json.dumps({"store": "weaviate", "rate_with_over_without": await cost(rows)}), flush=True)
+        return
     for name in [given.only] if given.only else STORES:
         async with STORES[name]() as store:
             print(json.dumps({"store": name, **await measure(store, rows, given.singles, given.batch)}), flush=True)
@@ -150,6 +187,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--singles", type=int, default=300, help="how many of them are written one by one")
     parser.add_argument("--batch", type=int, default=128, help="observations in a batch; the outbox writes up to 128")
+    parser.add_argument("--cost", action="store_true", help="only what Weaviate's writing out of each batch costs")
     parser.add_argument("--only", choices=sorted(STORES))
     asyncio.run(run(parser.parse_args(argv)))
     return 0
