@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from stream.gate import GateSettings, MotionGate
 from stream.types import Admission, Frame, Pixels, Reason
 
 _COLORS = {Reason.MOTION: (60, 200, 60), Reason.SETTLED: (60, 160, 240), Reason.STILL: (150, 150, 150)}
+_EPOCH = datetime.fromtimestamp(0, UTC)  # films have a stream time only
 _PAINT_FPS = 60
 _PAINT_TICKS = 90_000  # a second, as in MPEG
 
@@ -54,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
         NotFound: there is no such file.
         BadMedia: it is no film, or it breaks off; what was judged before has been printed.
     """
+    if args.every_s < 0:
+        raise Misconfigured(f"--every-s {args.every_s:g}: must be 0, every frame, or more")
     gate = MotionGate(_settings(args))
     report = _Lines() if args.json else _Stretches()
     with ExitStack() as stack:
@@ -86,7 +90,7 @@ def _frame(film: Path, index: int, pts_s: float, picture: VideoFrame) -> Frame:
         event_id=str(film),
         source=film.stem,
         index=index,
-        captured_at=_epoch(),
+        captured_at=_EPOCH,
         width=picture.width,
         height=picture.height,
         luma=_luma(picture),
@@ -132,12 +136,6 @@ def _luma(picture: VideoFrame) -> NDArray[np.uint8]:
         picture.height, plane.line_size
     )
     return np.ascontiguousarray(rows[:, : picture.width])
-
-
-def _epoch() -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(0, UTC)
 
 
 def _polygon(text: str) -> tuple[tuple[float, float], ...]:
@@ -210,14 +208,21 @@ class _Painter:
     def __enter__(self) -> _Painter:
         try:
             self._container = av.open(str(self._path), "w")
+            self._path.open("ab").close()  # FFmpeg would try only when the first frame comes
         except (OSError, ValueError) as error:
             raise Misconfigured(f"cannot write {self._path}: {error}; --draw takes a path that ends in .mp4") from error
         return self
 
     def __exit__(self, *fault: object) -> None:
         if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
+            self._write(None)
         self._container.close()
+
+    def _write(self, painted: VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(painted))
+        except av.FFmpegError as error:
+            raise Misconfigured(f"cannot write {self._path}: {error.strerror}") from error
 
     def add(self, picture: VideoFrame, pts_s: float, word: Admission) -> None:
         width, height = picture.width // 2 * 2, picture.height // 2 * 2
@@ -239,4 +244,4 @@ class _Painter:
         # the stream time, not the picture's own stamp: films with reordered fields would be refused
         self._last_pts = max(self._last_pts + 1, round(pts_s * _PAINT_TICKS))
         painted.pts, painted.time_base = self._last_pts, Fraction(1, _PAINT_TICKS)
-        self._container.mux(self._stream.encode(painted))
+        self._write(painted)

@@ -146,7 +146,7 @@ class Camera:
         except Unavailable as error:
             reason = str(error)
         if self._film and not began:
-            raise Misconfigured(reason)
+            raise Misconfigured(reason if str(self._address) in reason else f"{self._address}: {reason}")
         if reason:
             self._disconnect(reason)
 

@@ -73,3 +73,21 @@ def test_what_is_no_film_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     text.write_text("no film")
     assert main(["gate", str(text)]) != 0
     assert "notes.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--draw", "/nowhere/at/all/x.mp4"], "cannot write /nowhere/at/all/x.mp4"),
+        (["--draw", "OUT/x.txt"], "ends in .mp4"),
+        (["--every-s", "-3"], "--every-s -3: must be 0"),
+        (["--zone", "0,0 2,2"], "a polygon needs at least 3"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str
+) -> None:
+    assert main(["gate", str(film), *(flag.replace("OUT", str(tmp_path)) for flag in flags)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("seestream: ") and says in error and len(error.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
