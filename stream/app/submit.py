@@ -29,8 +29,10 @@ def run(args: argparse.Namespace) -> int:
     tally = asyncio.run(_submit(args, settings))
     print(
         f"{tally.events} events for {tally.files} files are on the topic"
-        + (f", {tally.vanished} files vanished" if tally.vanished else "")
+        + (f", {tally.left_out} files were left out" if tally.left_out else "")
     )
+    for why in tally.why:
+        print(f"seestream: {why}", file=sys.stderr)
     for path in outside(args.paths, settings):
         print(
             f"seestream: {path} lies outside the roots of these settings; a worker with the same ones makes dead letters"

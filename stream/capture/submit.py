@@ -6,7 +6,7 @@ import asyncio
 import glob
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream.capture.files import SPAN_S, Duration, events, media_files
@@ -14,6 +14,7 @@ from stream.errors import Misconfigured, Permanent, SeestreamError
 from stream.types import FileEvent, Publisher
 
 _IN_FLIGHT = 32
+_REASONS = 10
 
 
 @dataclass(slots=True)
@@ -24,7 +25,8 @@ class Tally:
     done: int = 0  # of them announced or passed over
     events: int = 0  # acknowledged; a long film has several
     size_bytes: int = 0  # of the files that were announced
-    vanished: int = 0  # gone or unreadable between finding and announcing
+    left_out: int = 0  # that are gone, may not be read, or are no files
+    why: list[str] = field(default_factory=list)  # of the first ten that were left out, with their paths
 
 
 class Submit:
@@ -73,8 +75,10 @@ class Submit:
             announced = await asyncio.to_thread(
                 events, path, self._source, span_s=self._span_s, duration=self._duration
             )
-        except (OSError, Permanent):
-            tally.vanished += 1
+        except (OSError, Permanent) as error:
+            tally.left_out += 1
+            if len(tally.why) < _REASONS:
+                tally.why.append(f"{str(path)!r}: {error.strerror}" if isinstance(error, OSError) else str(error))
         for event in announced:
             await self._publisher.publish(event)
             tally.events += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +58,7 @@ async def test_events_and_progress(archive: Path, kept: Kept) -> None:
     tally = await Submit(
         [archive], kept, source="nas", duration=video_duration_s, progress=lambda tally: tallies.append(replace(tally))
     ).run()
-    assert (tally.files, tally.done, tally.events, tally.vanished) == (4, 4, 4, 0)
+    assert (tally.files, tally.done, tally.events, tally.left_out) == (4, 4, 4, 0)
     assert tally.size_bytes == sum(
         (archive / name).stat().st_size for name in ("a.jpg", "2024/b.png", "2024/ü c.mp4", "2025/d.webp")
     )
@@ -86,11 +87,12 @@ async def test_long_films_are_cut(archive: Path, kept: Kept) -> None:
 async def test_a_file_that_vanishes_is_counted_and_the_others_go_on(archive: Path, kept: Kept) -> None:
     def duration(path: Path) -> float | None:
         if path.name == "b.png":
-            raise FileNotFoundError(path)
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
         return None
 
     tally = await Submit([archive], kept, duration=duration).run()
-    assert (tally.done, tally.events, tally.vanished) == (4, 3, 1)
+    assert (tally.done, tally.events, tally.left_out) == (4, 3, 1)
+    assert len(tally.why) == 1 and "b.png': No such file or directory" in tally.why[0]
 
 
 async def test_a_broker_that_is_away_ends_it_with_one_error(archive: Path) -> None:
