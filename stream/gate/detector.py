@@ -180,7 +180,8 @@ class Detector:
             self._flow.update(picture, self._clock.at_s)
         self.activity.update(blobs.weak, self._sight.difference, keep, movers, self._flow.to_and_fro, self.step_s)
         self.back.learn(picture, weight, keep)
-        self._memory.update(picture, blobs.weak, self.back, self._clock.at_s)
+        stand = [track.rect for track in tracks if track.walked and track.settled]
+        self._memory.update(picture, blobs.weak, self.back, self._clock.at_s, stand)
         self.back.deviate(self._sight.difference, blobs.weak, 0.03 if self.frames > 40 else 0.1)
         self._slow(picture, blobs, tracks)
         self._last = picture

@@ -7,11 +7,15 @@ is what makes a start in the middle of dense traffic work, where no frame shows 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from stream.gate.background import Background
 from stream.gate.picture import Plane
+
+Rect = tuple[int, int, int, int]
 
 _TICKS = 240  # of trust, at most; counters are bytes
 _GAIN = 4  # trust for each tick that a pixel looks like the background: full after a quarter of `hold_s`
@@ -31,8 +35,13 @@ class Memory:
         self._run: Plane = np.zeros(picture.shape, np.uint8)
         self._trust: Plane = np.zeros(picture.shape, np.uint8)
 
-    def update(self, picture: Plane, weak: Plane | None, back: Background, now_s: float) -> None:
-        """Once a frame; `weak` pixels differ from the background. Replaces the background where it is not believed."""
+    def update(
+        self, picture: Plane, weak: Plane | None, back: Background, now_s: float, stand: Sequence[Rect] = ()
+    ) -> None:
+        """Once a frame; `weak` pixels differ from the background. Replaces the background where it is not believed.
+
+        In the boxes `stand` someone was seen to come and to stop: he is believed to be no background for `hold_s`.
+        """
         passed = self._tick_s if self._last_s is None else now_s - self._last_s
         if 0 <= passed < self._tick_s:
             return
@@ -51,6 +60,9 @@ class Memory:
         self._trust = cv2.min(cv2.add(self._trust, cv2.bitwise_and(calm, _GAIN * ticks)), _TICKS)
         longer = cv2.compare(self._run, cv2.max(self._trust, _LEAST), cv2.CMP_GT)
         replaced = cv2.bitwise_and(longer, weak)
+        for x1, y1, x2, y2 in stand:
+            part = (slice(y1, y2), slice(x1, x2))
+            replaced[part] &= cv2.compare(self._run[part], _TICKS - 1, cv2.CMP_GT)
         if cv2.countNonZero(replaced):
             back.replace(picture, replaced)
             cv2.copyTo(self._run, replaced, self._trust)
