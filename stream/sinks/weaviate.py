@@ -6,7 +6,6 @@ the collections, `weaviate_link` the connection, `weaviate_write` says what it t
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -178,9 +177,7 @@ class WeaviateStore:
         await insert(client, place.regions, regions)  # first, so that an observation that can be seen has its regions
         await insert(client, place.frames, frames)
         if any(observation.id in self._doubtful for observation in group):
-            await asyncio.sleep(self._settle_s)
-            await look_for(client, place.regions, regions)
-            await look_for(client, place.frames, frames)
+            await look_for(client, {place.regions: regions, place.frames: frames}, self._settle_s)
 
     async def _delete(self, when: str, before: datetime) -> int:
         """A request deletes at most QUERY_MAXIMUM_RESULTS (10,000) objects, so it is repeated until none is left."""

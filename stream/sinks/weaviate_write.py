@@ -16,7 +16,7 @@ Weaviate (1.39) keeps objects, inverted indexes and vectors in separate logs, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from stream.sinks.weaviate_link import SchemaGone, is_schema_gone
 from stream.sinks.weaviate_schema import VECTOR
 
 _DELETES = 8  # requests at once
+_LOOKS = 5
 
 
 async def insert(client: weaviate.WeaviateAsyncClient, collection: str, objects: Sequence[rows.Object]) -> None:
@@ -49,9 +50,28 @@ async def insert(client: weaviate.WeaviateAsyncClient, collection: str, objects:
         await _send(data, collection, indexed[-1:])
 
 
-async def look_for(client: weaviate.WeaviateAsyncClient, collection: str, objects: Sequence[rows.Object]) -> None:
-    """Whether each is found by its id, and where it has a vector by that too. Raises: StoreUnavailable, if one is not."""
+async def look_for(
+    client: weaviate.WeaviateAsyncClient, written: Mapping[str, Sequence[rows.Object]], settle_s: float
+) -> None:
+    """Each is found by its id, and where it has a vector by that too; looks several times, `settle_s` apart.
+
+    Not only once: a server with ASYNC_INDEXING takes its time. Raises: StoreUnavailable, if one is not found at last.
+    """
+    told = ""
+    for _ in range(_LOOKS):
+        await asyncio.sleep(settle_s)
+        for collection, objects in written.items():
+            if missing := await _missing(client, collection, objects):
+                told = f"Weaviate does not find {missing} of {len(objects)} objects of {collection} that it took"
+                break
+        else:
+            return
+    raise StoreUnavailable(told)
+
+
+async def _missing(client: weaviate.WeaviateAsyncClient, collection: str, objects: Sequence[rows.Object]) -> int:
     query = client.collections.use(collection).query
+    count = 0
     for indexed in (True, False):
         wanted = {_uuid(made): made for made in objects if (made.vector is not None) is indexed}
         if not wanted:
@@ -65,10 +85,8 @@ async def look_for(client: weaviate.WeaviateAsyncClient, collection: str, object
             )
         else:
             found = await query.fetch_objects(filters=by_id, limit=len(wanted), return_properties=["source"])
-        if missing := wanted.keys() - {UUID(str(one.uuid)) for one in found.objects}:
-            raise StoreUnavailable(
-                f"Weaviate does not find {len(missing)} of {len(wanted)} objects of {collection} that it took"
-            )
+        count += len(wanted.keys() - {UUID(str(one.uuid)) for one in found.objects})
+    return count
 
 
 async def _send(data: Any, collection: str, objects: Sequence[rows.Object]) -> None:
