@@ -167,8 +167,9 @@ class Florence2:
         """A task about picture number `image` of a vision pass.
 
         Raises:
-            Misconfigured: no such task. InferenceFailed: its text is missing or too long.
+            Misconfigured: no such task, or not this model's. InferenceFailed: its text is missing or too long.
         """
+        self.check((token,))
         task = task_named(token)
         ids = self._words.encode(prompt(task, text))
         room = self._positions - self._image_tokens

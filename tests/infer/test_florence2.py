@@ -77,8 +77,9 @@ def test_tasks_are_checked_before_the_first_frame(folder: Path) -> None:
     with pytest.raises(Misconfigured, match="not a Florence-2 task"):
         model.check(["<OD>", "<NONSENSE>"])
     model.manifest.tasks = ("<OD>",)
-    with pytest.raises(Misconfigured, match=r"was not trained for <OCR>; it knows <OD>"):
-        model.check(["<OCR>"])
+    for ask in (lambda: model.check(["<OCR>"]), lambda: model.look(picture(0), ["<OCR>"])):
+        with pytest.raises(Misconfigured, match=r"was not trained for <OCR>; it knows <OD>"):
+            ask()
 
 
 def test_a_task_about_a_text_is_refused_where_there_will_be_none(load_florence2: Load) -> None:
