@@ -41,6 +41,7 @@ class Result:
     duplicates: int
     ledger_balances: bool
     seconds: float
+    shed: int  # live frames that the ledger names as shed
     looks: int  # how often what was committed was compared with what is out
     problems: list[str]
     table: list[dict[str, float]]
@@ -93,7 +94,7 @@ async def run_fault(
         seconds = round(time.monotonic() - started, 1)
         return Result(
             name, len(stage.sources), stage.kills, run.lost + verdict.lost, verdict.duplicates,
-            verdict.ledger_balances, seconds, run.looks, run.problems + verdict.problems, run.table,
+            verdict.ledger_balances, seconds, verdict.shed, run.looks, run.problems + verdict.problems, run.table,
         )  # fmt: skip
 
 
