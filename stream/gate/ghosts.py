@@ -81,6 +81,15 @@ def _may_be(rects: list[Rect], known: list[Rect], columns: int) -> list[bool]:
     return [bool(each) for each in may]
 
 
+def evenly_lit(picture: Plane, background: Plane, weak: Plane, rect: Rect) -> bool:
+    """Whether a blob is the background but for a factor: a shadow that was learnt and has gone, or one that stays."""
+    x1, y1, x2, y2 = rect
+    part = (slice(y1, y2), slice(x1, x2))
+    mean, spread = cv2.meanStdDev(cv2.divide(picture[part], background[part], dtype=cv2.CV_32F), mask=weak[part])
+    level = float(mean[0, 0])
+    return bool(_DARKENS[0] < level < 1 / _DARKENS[0] and spread[0, 0] < _EVEN * max(1.0, level))
+
+
 def _is_shadow(picture: Plane, background: Plane, weak: Plane, rect: Rect) -> bool:
     x1, y1, x2, y2 = rect
     part = (slice(y1, y2), slice(x1, x2))

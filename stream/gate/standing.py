@@ -10,7 +10,7 @@ import numpy as np
 from stream.gate.background import Background
 from stream.gate.blobs import Blobs, Rect
 from stream.gate.clutter import Activity
-from stream.gate.ghosts import left_behind
+from stream.gate.ghosts import evenly_lit, left_behind
 from stream.gate.light import is_light
 from stream.gate.memory import Memory
 from stream.gate.picture import Plane
@@ -18,7 +18,7 @@ from stream.gate.settings import Tuning
 from stream.gate.tracks import Track
 
 _HOLE = (1, 4)  # after so many frames without change what moved may be the hole where it was
-_TRACE = (4, 9)  # ... and what has no edge may be the trace of a light; earlier it may be the side of a van
+_TRACE = (4, 9, 18)  # ... and what has no edge may be the trace of a light; earlier it may be the side of a van
 _TREMBLES_S = 5.0  # what changes for so long without moving on is foliage
 _PART = 7  # px of a side of the smallest part of a hole that is judged by itself
 _SMALL = 60  # px^2 of a box that never moved, below which it belongs to the scene
@@ -44,8 +44,10 @@ class Standing:
         return kept
 
     def _is_light(self, picture: Plane, difference: Plane, blobs: Blobs, rect: Rect) -> bool:
-        """Whether what stands there has no edge: a shadow or a lamp that was learnt and is gone."""
-        return is_light(rect, picture, difference, blobs.weak, self._back, self._tuning)
+        """Whether what stands there has no edge, or hides nothing: a shadow or a lamp that was learnt and is gone."""
+        return is_light(rect, picture, difference, blobs.weak, self._back, self._tuning) or evenly_lit(
+            picture, self._back.seen, blobs.weak, rect
+        )
 
     def judge(
         self, picture: Plane, earlier: Plane, blobs: Blobs, tracks: list[Track], activity: Activity, now_s: float
