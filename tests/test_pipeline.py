@@ -15,7 +15,7 @@ import pytest
 
 from stream import metrics
 from stream.errors import BadMedia, DeviceFailed, InferenceFailed, StoreUnavailable
-from stream.pipeline import LATER, Budget, Limits, Pipeline, Seen
+from stream.pipeline import LATER, Limits, Pipeline, Seen
 from stream.types import (
     Admission,
     Alert,
@@ -309,52 +309,6 @@ async def test_a_deleted_file_is_settled_without_being_opened() -> None:
     log, sheet = Log([[event]], Traffic.UPLOAD), Sheet()
     await pipeline(log, sheet).run()
     assert log.outcomes() == {"gone-rubbish": "processed"} and sheet.rows == []
-
-
-async def test_the_budget_bounds_what_is_under_way_but_lets_one_giant_pass() -> None:
-    budget, peak, running = Budget(100), 0, 0
-
-    async def hold(size: int) -> None:
-        nonlocal peak, running
-        async with budget.hold(size):
-            running += size
-            peak = max(peak, running if size <= 100 else 0)
-            await asyncio.sleep(0)
-            running -= size
-
-    await asyncio.gather(*(hold(30) for _ in range(20)), hold(500))
-    assert peak == 90
-
-
-async def test_a_giant_is_not_overtaken_for_ever() -> None:
-    budget, done = Budget(100), []
-
-    async def hold(size: int) -> None:
-        async with budget.hold(size):
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        done.append(size)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(4):
-            group.create_task(hold(30))
-        group.create_task(hold(500))
-        for _ in range(50):
-            await asyncio.sleep(0)
-            group.create_task(hold(30))
-    assert len(done) == 55 and done.index(500) < 10
-
-
-async def test_a_waiter_that_is_cancelled_leaves_the_budget_to_the_others() -> None:
-    budget = Budget(10)
-    await budget.take(10)
-    first, second = asyncio.create_task(budget.take(20)), asyncio.create_task(budget.take(5))
-    await asyncio.sleep(0)
-    first.cancel()
-    budget.give(10)
-    await second
-    budget.give(5)
-    await budget.take(10)
 
 
 async def test_rules_that_break_make_one_dead_letter_and_hold_up_nobody() -> None:

@@ -1,11 +1,9 @@
-"""Who is next: live and upload traffic share the models by weight, and memory by bytes."""
+"""Who is next: live and upload traffic share the models by weight."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from stream.types import Traffic
@@ -67,63 +65,3 @@ class Lanes(Generic[T]):
         for lane in self._lanes.values():
             lane.clear()
         return items
-
-
-class Hold:
-    """Bytes that one caller has of a budget."""
-
-    def __init__(self, budget: Budget, size_bytes: int) -> None:
-        self._budget, self.size_bytes = budget, size_bytes
-
-    def shrink(self, size_bytes: int) -> None:
-        """Give back what is over `size_bytes`; never takes more."""
-        if size_bytes < self.size_bytes:
-            self._budget.release(self.size_bytes - size_bytes)
-            self.size_bytes = size_bytes
-
-
-class Budget:
-    """Bounds bytes, first come first served. What is larger than all of it passes alone. For one event loop."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max, self.used_bytes = max_bytes, 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def hold(self, size_bytes: int) -> AsyncIterator[Hold]:
-        """Waits until there is room."""
-        await self._enter(size_bytes)
-        held = Hold(self, size_bytes)
-        try:
-            yield held
-        finally:
-            self.release(held.size_bytes)
-
-    async def _enter(self, size_bytes: int) -> None:
-        if not self._waiting and self._room(size_bytes):
-            self.used_bytes += size_bytes
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size_bytes, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.release(size_bytes)  # the room was given in the same moment
-            else:
-                self._wake()  # past this one, which is cancelled
-            raise
-
-    def release(self, size_bytes: int) -> None:
-        self.used_bytes -= size_bytes
-        self._wake()
-
-    def _wake(self) -> None:
-        while self._waiting and (self._waiting[0][1].cancelled() or self._room(self._waiting[0][0])):
-            size_bytes, turn = self._waiting.popleft()
-            if not turn.cancelled():
-                self.used_bytes += size_bytes
-                turn.set_result(None)
-
-    def _room(self, size_bytes: int) -> bool:
-        return self.used_bytes == 0 or self.used_bytes + size_bytes <= self._max

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from stream.budget import Budget
 from stream.errors import DeviceFailed, Misconfigured, SeestreamError
 from stream.infer.device import Device
 from stream.infer.florence2 import Florence2
 from stream.infer.jobs import Job, findings, prepare
-from stream.infer.lanes import Budget
 from stream.infer.siglip import Siglip
 from stream.types import Findings, Frame, Models, Traffic, Work
 

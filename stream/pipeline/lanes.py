@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from stream import metrics
-from stream.pipeline.budget import Budget
+from stream.budget import Budget
 from stream.pipeline.protocols import stream_of
 from stream.pipeline.seeing import Seeing
 from stream.types import Admission, Delivery, Frame, FrameEvent, Outcome, Reason, Traffic

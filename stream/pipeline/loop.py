@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stream.pipeline.budget import Budget
+from stream.budget import Budget
 from stream.pipeline.files import Files
 from stream.pipeline.lanes import Lane
 from stream.pipeline.protocols import Describe, Limits, Order, Outbox, Shedding, Watcher, stream_of

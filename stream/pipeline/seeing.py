@@ -8,8 +8,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from stream import metrics
+from stream.budget import Budget
 from stream.errors import Misconfigured, Permanent, Transient
-from stream.pipeline.budget import Budget
 from stream.pipeline.patience import Patience
 from stream.pipeline.protocols import Seen, stream_of
 from stream.types import Admission, Delivery, Frame, FrameEvent, Observation, Outcome

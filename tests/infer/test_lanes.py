@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.infer.lanes import Budget, Lanes
+from stream.infer.lanes import Lanes
 from stream.types import Traffic
-from tests import PATIENCE_S
 
 LIVE, UPLOAD = Traffic.LIVE, Traffic.UPLOAD
 
@@ -79,82 +76,3 @@ def test_what_is_put_back_is_next() -> None:
     assert first is not None
     lanes.put_back(first)
     assert lanes.take() is first
-
-
-async def test_the_budget_makes_the_last_one_wait() -> None:
-    budget = Budget(10)
-    entered: list[str] = []
-
-    async def hold(name: str, size: int, leave: asyncio.Event) -> None:
-        async with budget.hold(size):
-            entered.append(name)
-            await leave.wait()
-
-    leave = {name: asyncio.Event() for name in "abcd"}
-    async with asyncio.TaskGroup() as tasks:
-        for name, size in (("a", 6), ("b", 4), ("c", 4), ("d", 1)):
-            tasks.create_task(hold(name, size, leave[name]))
-        await settled()
-        assert entered == ["a", "b"] and budget.used_bytes == 10
-        leave["a"].set()
-        await settled()
-        assert entered == ["a", "b", "c", "d"], "in order: d did not overtake c"
-        for event in leave.values():
-            event.set()
-    assert budget.used_bytes == 0
-
-
-async def test_what_is_larger_than_the_budget_passes_alone() -> None:
-    budget = Budget(10)
-    async with asyncio.timeout(PATIENCE_S), budget.hold(25):
-        waiting = asyncio.create_task(_enter(budget, 1))
-        await settled()
-        assert not waiting.done()
-    await waiting
-    assert budget.used_bytes == 0
-
-
-async def test_shrinking_lets_the_next_one_in() -> None:
-    budget = Budget(10)
-    async with budget.hold(10) as held:
-        waiting = asyncio.create_task(_enter(budget, 6))
-        await settled()
-        held.shrink(4)
-        await waiting
-        held.shrink(8)
-        assert held.size_bytes == 4, "a hold never grows"
-    assert budget.used_bytes == 0
-
-
-async def test_a_caller_that_gives_up_waiting_leaves_no_trace() -> None:
-    budget = Budget(10)
-    async with budget.hold(10):
-        first, second = asyncio.create_task(_enter(budget, 10)), asyncio.create_task(_enter(budget, 3))
-        await settled()
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-    await second
-    assert budget.used_bytes == 0
-
-
-async def test_a_caller_that_gives_up_in_the_moment_it_gets_room_returns_it() -> None:
-    budget = Budget(10)
-    async with budget.hold(10):
-        waiting = asyncio.create_task(_enter(budget, 10))
-        await settled()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert budget.used_bytes == 0
-
-
-async def _enter(budget: Budget, size: int) -> None:
-    async with budget.hold(size):
-        pass
-
-
-async def settled() -> None:
-    """Every task that can run has run."""
-    for _ in range(5):
-        await asyncio.sleep(0)
