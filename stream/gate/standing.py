@@ -18,6 +18,7 @@ from stream.gate.settings import Tuning
 from stream.gate.tracks import Track
 
 _HOLE = (1, 4)  # after so many frames without change what moved may be the hole where it was
+_FADED = (1, 2, 4, 9, 18)  # ... and what is the background but for a factor is the trace of a shadow
 _TRACE = (4, 9, 18)  # ... and what has no edge may be the trace of a light; earlier it may be the side of a van
 _TREMBLES_S = 5.0  # what changes for so long without moving on is foliage
 _PART = 7  # px of a side of the smallest part of a hole that is judged by itself
@@ -37,16 +38,18 @@ class Standing:
             hole = track.moved and not track.settled and track.unchanged in _HOLE
             if hole and left_behind(picture, self._back.seen, blobs.weak, track.rect):
                 self._absorb(picture, blobs.weak, track.rect)
-            elif track.unchanged in _TRACE and self._is_light(picture, difference, blobs, track.rect):
+            elif track.unchanged in _FADED and self._is_light(picture, difference, blobs, track):
                 self._take(picture, blobs.weak, track.rect)
             else:
                 kept.append(track)
         return kept
 
-    def _is_light(self, picture: Plane, difference: Plane, blobs: Blobs, rect: Rect) -> bool:
-        """Whether what stands there has no edge, or hides nothing: a shadow or a lamp that was learnt and is gone."""
-        return is_light(rect, picture, difference, blobs.weak, self._back, self._tuning) or evenly_lit(
-            picture, self._back.seen, blobs.weak, rect
+    def _is_light(self, picture: Plane, difference: Plane, blobs: Blobs, track: Track) -> bool:
+        """Whether what stands there hides nothing, or has no edge: a shadow or a lamp that was learnt and is gone."""
+        if evenly_lit(picture, self._back.seen, blobs.weak, track.rect):
+            return True
+        return track.unchanged in _TRACE and is_light(
+            track.rect, picture, difference, blobs.weak, self._back, self._tuning
         )
 
     def judge(
