@@ -57,7 +57,7 @@ $(EXPORT_VENV)/.ready: requirements/export.txt
 	@touch $@
 
 parity: export-env  ## compare the runtime with transformers, live; proves the committed goldens
-	@$(EXPORT_VENV)/bin/python -m models.parity $(ARGS)
+	@HF_HUB_OFFLINE=1 $(EXPORT_VENV)/bin/python -m models.parity $(ARGS)
 
 schema: setup  ## write the AsyncAPI document and the JSON Schemas that are generated from the code
 	@$(PY) -m stream schema --write docs
