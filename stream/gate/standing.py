@@ -18,7 +18,7 @@ from stream.gate.settings import Tuning
 from stream.gate.tracks import Track
 
 _HOLE = (1, 4)  # after so many frames without change what moved may be the hole where it was
-_FADED = (1, 2, 4, 9, 18)  # ... and what is the background but for a factor is the trace of a shadow
+_FADED = (2, 4, 9, 18)  # ... and what is the background but for a factor is the trace of a shadow
 _TRACE = (4, 9, 18)  # ... and what has no edge may be the trace of a light; earlier it may be the side of a van
 _TREMBLES_S = 5.0  # what changes for so long without moving on is foliage
 _PART = 7  # px of a side of the smallest part of a hole that is judged by itself
