@@ -118,7 +118,7 @@ class Board:
             ),
             f"{self.observations} observations, let through for: {_counts(self.reasons)}",
             f"{self.captioned} captions written; objects seen: {seen}",
-            f"{len(self.alerts)} alerts" + "".join(f"\n  {alert.rule}: {alert.message}" for alert in self.alerts[-5:]),
+            f"alerts: {len(self.alerts)}" + "".join(f"\n  {alert.rule}: {alert.message}" for alert in self.alerts[-5:]),
         ]
         return [*lines, DEMO_NOTICE] if self.demo else lines
 
