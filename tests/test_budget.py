@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stream.budget import Budget
+from stream.types.budget import Budget
 from tests import PATIENCE_S
 
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "stream"
 ROOMS = {"capture", "consume", "decode", "gate", "infer", "rules", "sinks", "web"}
-SHARED = {"types", "errors", "metrics", "budget", "wire"}
+SHARED = {"types", "errors", "metrics", "wire"}
 HOMES = {
     "onnxruntime": {"infer/session.py"},
     "av": {"decode/", "capture/", "app/gate.py", "app/samples.py"},
@@ -50,10 +50,10 @@ def allowed(here: str, there: str) -> bool:
     """Whether module `here` may import module `there` (names directly below `stream`)."""
     if here == there or here in ("app", "__init__"):
         return True
-    if here in ("types", "errors", "budget"):
+    if here in ("types", "errors"):
         return False
     if here == "pipeline":
-        return there in {"types", "errors", "metrics", "budget"}
+        return there in {"types", "errors", "metrics"}
     if here in ROOMS:
         return there in SHARED
     if here == "__main__":

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from stream.budget import Budget
 from stream.errors import DeviceFailed, Misconfigured, SeestreamError
 from stream.infer.device import Device
 from stream.infer.florence2 import Florence2
 from stream.infer.jobs import Job, findings, prepare
 from stream.infer.siglip import Siglip
 from stream.types import Findings, Frame, Models, Traffic, Work
+from stream.types.budget import Budget
 
 _IMAGES = {"CPUExecutionProvider": 1}
 """Vision batch where batching does not help (measured: 7.3 s for one picture, 29.4 s for four); elsewhere 32."""

@@ -9,7 +9,7 @@ Uploads (`files`): each file is a stream of its own, a few at a time, its frames
 
 A permanent error about one event makes a dead letter and its neighbours go on. A transient one that outlasts the
 outbox's retries, or a broken device, ends the loop without settling: what was not settled is delivered again.
-May import `stream.types`, `stream.errors`, `stream.metrics`, `stream.budget`.
+May import `stream.types`, `stream.errors`, `stream.metrics`.
 """
 
 from stream.pipeline.loop import Pipeline

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 from stream import metrics
-from stream.budget import Budget
 from stream.pipeline.protocols import Limits, stream_of
 from stream.pipeline.seeing import Seeing, ends_the_loop
 from stream.types import Admission, Delivery, FileEvent, Frame, Outcome, Reason
+from stream.types.budget import Budget
 
 
 class Files:

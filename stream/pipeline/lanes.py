@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from stream import metrics
-from stream.budget import Budget
 from stream.pipeline.protocols import stream_of
 from stream.pipeline.seeing import Seeing
 from stream.types import Admission, Delivery, Frame, FrameEvent, Outcome, Reason, Traffic
+from stream.types.budget import Budget
 
 _frames = functools.lru_cache(8192)(metrics.FRAMES.labels)
 

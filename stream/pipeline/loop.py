@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stream.budget import Budget
 from stream.pipeline.files import Files
 from stream.pipeline.lanes import Lane
 from stream.pipeline.protocols import Describe, Limits, Order, Outbox, Shedding, Watcher, stream_of
 from stream.pipeline.seeing import Seeing
 from stream.types import Alert, Decoder, Delivery, FileEvent, Gate, Observation, Scheduler, Source
+from stream.types.budget import Budget
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from stream import metrics
-from stream.budget import Budget
 from stream.errors import Misconfigured, Permanent, Transient
 from stream.pipeline.patience import Patience
 from stream.pipeline.protocols import Seen, stream_of
 from stream.types import Admission, Delivery, Frame, FrameEvent, Observation, Outcome
+from stream.types.budget import Budget
 
 if TYPE_CHECKING:
     from stream.pipeline.loop import Pipeline
