@@ -48,13 +48,15 @@ class Memory:
         self._last_s = now_s
         # few frames a second: each counts for several ticks; a clock that jumped counts for one
         ticks = min(_MOST, round(passed / self._tick_s)) if 0 < passed < 10 else 1
+        if weak is None:  # all looks like the background
+            np.copyto(self._candidate, picture)
+            cv2.add(self._run, ticks, dst=self._run)
+            self._trust = cv2.min(cv2.add(self._trust, _GAIN * ticks), _TICKS)
+            return
         tolerance = max(5.0, 3 * back.sigma)
         other = cv2.compare(cv2.absdiff(picture, self._candidate), tolerance, cv2.CMP_GT)
         cv2.copyTo(picture, other, self._candidate)
         self._run = cv2.bitwise_and(cv2.add(self._run, ticks), cv2.bitwise_not(other))
-        if weak is None:
-            self._trust = cv2.min(cv2.add(self._trust, _GAIN * ticks), _TICKS)
-            return
         # what changes nearby is the inside of something that passes: no reason to believe its look
         calm = cv2.bitwise_not(cv2.bitwise_or(cv2.dilate(other, _NEAR), weak))
         self._trust = cv2.min(cv2.add(self._trust, cv2.bitwise_and(calm, _GAIN * ticks)), _TICKS)
