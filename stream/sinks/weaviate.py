@@ -7,6 +7,7 @@ the collections, `weaviate_link` the connection, `weaviate_write` says what it t
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
@@ -28,6 +29,7 @@ from stream.types import Alert, Hit, Observation, Query
 T = TypeVar("T")
 
 _MOST_REGIONS = 1_000  # of one observation
+_GAP_S = 5.0  # a server that was killed is not back sooner
 
 
 class WeaviateStore:
@@ -50,12 +52,15 @@ class WeaviateStore:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         noise: np.random.Generator | None = None,
         settle_s: float = 1.0,
+        wary_s: float = 60.0,
     ) -> None:
         """`name` starts the collections' names and is their alias. With https both ports speak TLS; the environment's
         SSL_CERT_FILE names the authority when it is not a public one. `ttl_s` after they were stored Weaviate deletes
         observations by itself, where its OBJECTS_TTL_DELETE_SCHEDULE is set. `alpha` is the vector's share in hybrid
-        search, 0 to 1. `timeout_s` bounds one call of ours. After a
-        write that failed its repetition is looked for `settle_s` later. `noise`: see `weaviate_rows.objects`.
+        search, 0 to 1. `timeout_s` bounds one call of ours.
+
+        For `wary_s` after its start, a failure or a pause each write is looked for, what had failed before `settle_s`
+        later. `noise`: see `weaviate_rows.objects`.
 
         Raises: Misconfigured, for a URL or name that cannot be.
         """
@@ -66,6 +71,8 @@ class WeaviateStore:
         self._link = Link(url, grpc_port, api_key, timeout_s)
         self._name, self._ttl_s, self._alpha, self._clock = name, ttl_s, alpha, clock
         self._noise, self._settle_s = noise or np.random.default_rng(), settle_s
+        self._wary_s, self._wary_until = wary_s, 0.0
+        self._wrote_at: float | None = None  # the last success, by the monotonic clock; None after a failure
         self._doubtful: set[str] = set()  # ids whose last write failed: something of it may be there, or still to come
         self._ensured: dict[str, schema.Place] = {}
 
@@ -98,8 +105,10 @@ class WeaviateStore:
                 await self._call(functools.partial(self._write, model, group))
             except BaseException:  # cancelled ones too
                 self._doubtful |= ids
+                self._wrote_at = None
                 raise
             self._doubtful -= ids
+            self._wrote_at = time.monotonic()
 
     async def search(self, query: Query) -> list[Hit]:
         """Hybrid search over texts and the frames' vectors, fused with the regions' vectors.
@@ -176,8 +185,17 @@ class WeaviateStore:
         frames = [frame for frame, _ in made]
         await insert(client, place.regions, regions)  # first, so that an observation that can be seen has its regions
         await insert(client, place.frames, frames)
-        if any(observation.id in self._doubtful for observation in group):
-            await look_for(client, {place.regions: regions, place.frames: frames}, self._settle_s)
+        doubtful = any(observation.id in self._doubtful for observation in group)
+        if doubtful or self._wary():
+            written = {place.regions: regions, place.frames: frames}
+            await look_for(client, written, self._settle_s, at_once=not doubtful)
+
+    def _wary(self) -> bool:
+        """Whether the server may have been killed and come back without a call of ours that failed."""
+        now = time.monotonic()
+        if self._wrote_at is None or now - self._wrote_at > _GAP_S:
+            self._wary_until = now + self._wary_s
+        return now < self._wary_until
 
     async def _delete(self, when: str, before: datetime) -> int:
         """A request deletes at most QUERY_MAXIMUM_RESULTS (10,000) objects, so it is repeated until none is left."""
