@@ -50,7 +50,7 @@ class Outbox:
         snapshots: SnapshotSaver | None,
         *,
         max_batch: int = 128,
-        max_delay_s: float = 30.0,
+        max_delay_s: float = 10.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -63,8 +63,12 @@ class Outbox:
         self._waiting: list[_Parcel] = []
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
-        self.trouble: str | None = None
-        """Why the sinks are refusing now, for readiness; None while they are well."""
+        self._troubles: dict[int, str] = {}  # by sink; -1 for the snapshots
+
+    @property
+    def trouble(self) -> str | None:
+        """Why sinks are refusing now, for readiness; None while all are well."""
+        return "; ".join(dict.fromkeys(self._troubles.values())) or None
 
     async def __aenter__(self) -> Outbox:
         self._writer = asyncio.create_task(self._write_all(), name="outbox")
@@ -111,7 +115,7 @@ class Outbox:
     async def _write_batch(self, batch: list[_Parcel]) -> None:
         if self._snapshots is not None:
             saver = self._snapshots
-            paths = await self._retry("snapshots", lambda: asyncio.to_thread(_save_all, saver, batch))
+            paths = await self._retry(-1, "snapshots", lambda: asyncio.to_thread(_save_all, saver, batch))
             kept = []
             for parcel, path in zip(batch, paths, strict=True):
                 if isinstance(path, Permanent):  # about this picture only: its neighbours go on
@@ -125,11 +129,11 @@ class Outbox:
         observations = [parcel.observation for parcel in batch]
         alerts = [alert for parcel in batch for alert in parcel.alerts]
         async with asyncio.TaskGroup() as group:
-            for sink in self._sinks:
+            for number, sink in enumerate(self._sinks):
                 name = type(sink).__name__
-                group.create_task(self._retry(name, lambda sink=sink: sink.write(observations, alerts)))  # type: ignore[misc]
+                group.create_task(self._retry(number, name, lambda sink=sink: sink.write(observations, alerts)))  # type: ignore[misc]
 
-    async def _retry(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, number: int, name: str, call: Callable[[], Awaitable[T]]) -> T:
         """Calls until it succeeds; waits 0.1 s, doubling, with full jitter, at most `max_delay_s`."""
         delay_s = 0.1
         while True:
@@ -138,15 +142,14 @@ class Outbox:
                 result = await _uncancelled(call)
             except Transient as error:
                 metrics.SINK_RETRIES.labels(name).inc()
-                if self.trouble is None:
+                if number not in self._troubles:
                     log.warning("%s: %s; waiting until it is back", name, error)
-                self.trouble = f"{name}: {error}"
+                self._troubles[number] = f"{name}: {error}"
                 await self._sleep(delay_s * (0.5 + self._jitter() / 2))
                 delay_s = min(2 * delay_s, self._max_delay_s)
             else:
-                if self.trouble is not None and self.trouble.startswith(name):
+                if self._troubles.pop(number, None) is not None:
                     log.warning("%s: writing again", name)
-                    self.trouble = None
                 metrics.SINK_SECONDS.labels(name).observe(time.perf_counter() - start)
                 return result
 

@@ -80,6 +80,20 @@ async def test_a_sink_that_refuses_is_asked_again_and_the_others_are_not() -> No
     assert (len(down.calls), len(well.calls)) == (1, 1)
 
 
+async def test_a_sink_that_is_back_does_not_hide_another_that_is_away() -> None:
+    nap = Nap()
+    longer, shorter = Recorder(*(StoreUnavailable("store") for _ in range(9))), Recorder(Unavailable("topic"))
+    async with Outbox([longer, shorter], None, sleep=nap, jitter=lambda: 1.0) as outbox:
+        writing = outbox.write(observation(), [], JPEG)
+        while not shorter.calls:
+            await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert longer.faults and outbox.trouble == "Recorder: store"
+        await writing
+        assert outbox.trouble is None
+
+
 async def test_jitter_spreads_the_waits() -> None:
     nap = Nap()
     async with Outbox([Recorder(StoreUnavailable("x"))], None, sleep=nap, jitter=lambda: 0.0) as outbox:
