@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
@@ -77,9 +77,12 @@ class Consumer:
         self._silence: str | None = None  # why it did not, when it was last asked
         self._failure: BaseException | None = None
         self._running: asyncio.Task[None] | None = None
-        self._subscriber = broker.subscriber(
-            Topic(topic, declare=False),  # whoever owns the broker makes the topics, with their partitions
-            group_id=group,
+        self._subscriber = self._subscribe(broker)
+
+    def _subscribe(self, broker: KafkaBroker) -> Any:
+        return broker.subscriber(
+            Topic(self.topic, declare=False),  # whoever owns the broker makes the topics, with their partitions
+            group_id=self.group,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             listener=self._member,

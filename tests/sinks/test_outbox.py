@@ -81,15 +81,23 @@ async def test_a_sink_that_refuses_is_asked_again_and_the_others_are_not() -> No
 
 
 async def test_a_sink_that_is_back_does_not_hide_another_that_is_away() -> None:
-    nap = Nap()
-    longer, shorter = Recorder(*(StoreUnavailable("store") for _ in range(9))), Recorder(Unavailable("topic"))
-    async with Outbox([longer, shorter], None, sleep=nap, jitter=lambda: 1.0) as outbox:
+    back = asyncio.Event()
+
+    class Longer(Recorder):
+        async def write(self, observations: Sequence[Observation], alerts: Sequence[Alert]) -> None:
+            if not self.faults:
+                await back.wait()
+            await super().write(observations, alerts)
+
+    longer, shorter = Longer(StoreUnavailable("store")), Recorder(Unavailable("topic"))
+    async with Outbox([longer, shorter], None, sleep=Nap()) as outbox:
         writing = outbox.write(observation(), [], JPEG)
         while not shorter.calls:
             await asyncio.sleep(0)
-        for _ in range(3):
+        for _ in range(5):
             await asyncio.sleep(0)
-        assert longer.faults and outbox.trouble == "Recorder: store"
+        assert outbox.trouble == "Longer: store"
+        back.set()
         await writing
         assert outbox.trouble is None
 
