@@ -57,7 +57,7 @@ async def serve(settings: Settings, roles: frozenset[str]) -> None:
         stop_on_signals(worker.stop, lambda: os._exit(143))
         log.info("%s on %s", ", ".join(sorted(roles)), worker.bootstrap)
         if worker.address:
-            log.info("page: %s", worker.address)
+            log.info("%s: %s", "page" if "web" in roles else "probes", worker.address)
         if worker.scheduler and worker.scheduler.models.demo:
             log.warning(DEMO_NOTICE)
         running = asyncio.create_task(worker.run())

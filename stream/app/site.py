@@ -15,8 +15,42 @@ if TYPE_CHECKING:
     from stream.app.worker import Worker
 
 
-def page_of(worker: Worker) -> Any:
+def app_of(worker: Worker) -> Any:
+    """What the process serves: the page, the probes alone where a port is set for them, or None."""
+    if "web" in worker.roles:
+        return _page(worker)
+    if worker.settings.web.probe_port is None:
+        return None
+    from stream.web import probes
+
+    return probes(*_checks(worker))
+
+
+def _checks(worker: Worker) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Liveness and readiness, of what the roles of this process need."""
     from stream.app.process import now
+
+    def outputs_wait() -> str | None:
+        return worker.process.outbox.trouble if worker.process else None
+
+    def broker_away() -> str | None:
+        return worker.process.away() if worker.process else None
+
+    async def store_answers() -> str | None:
+        if worker.store is not None:
+            await worker.store.recent(limit=1)
+        return None
+
+    readiness = {
+        "broker": broker_away,
+        "outputs": outputs_wait,
+        "store": store_answers,
+        "models": worker.models_trouble,
+    }
+    return {"loop": lambda: worker.unhealthy(now())}, readiness
+
+
+def _page(worker: Worker) -> Any:
     from stream.web import Live, page
 
     assert worker.store is not None
@@ -27,16 +61,7 @@ def page_of(worker: Worker) -> Any:
         assert engine is not None
         return (await asyncio.to_thread(engine.siglip.embed_text, [text]))[0]
 
-    def outputs_wait() -> str | None:
-        return worker.process.outbox.trouble if worker.process else None
-
-    def broker_away() -> str | None:
-        return worker.process.away() if worker.process else None
-
-    async def store_answers() -> str | None:
-        await store.recent(limit=1)
-        return None
-
+    liveness, readiness = _checks(worker)
     return page(
         store,
         embed_text if engine else None,
@@ -44,13 +69,8 @@ def page_of(worker: Worker) -> Any:
         live=worker.live,
         model=engine.siglip.manifest.version if engine else None,
         demo=bool(worker.scheduler and worker.scheduler.models.demo),
-        liveness={"loop": lambda: worker.unhealthy(now())},
-        readiness={
-            "broker": broker_away,
-            "outputs": outputs_wait,
-            "store": store_answers,
-            "models": worker.models_trouble,
-        },
+        liveness=liveness,
+        readiness=readiness,
     )
 
 
@@ -68,12 +88,13 @@ async def serve(worker: Worker, app: Any, stack: AsyncExitStack, any_port: bool 
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    listener = _listen(worker.settings.web.host, worker.settings.web.port, any_port)
+    web = worker.settings.web
+    port, name = (web.port, "web.port") if "web" in worker.roles else (web.probe_port or 0, "web.probe_port")
+    listener = _listen(web.host, port, any_port, name)
     config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=2)
     server = worker.server = Server(config)
     task = asyncio.create_task(server.serve([listener]), name="web")
-    host = worker.settings.web.host
-    worker.address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    worker.address = f"http://{f'[{web.host}]' if ':' in web.host else web.host}:{listener.getsockname()[1]}"
 
     async def finish() -> None:
         server.should_exit = True
@@ -83,7 +104,7 @@ async def serve(worker: Worker, app: Any, stack: AsyncExitStack, any_port: bool 
     stack.push_async_callback(finish)
 
 
-def _listen(host: str, port: int, any_port: bool) -> socket.socket:
+def _listen(host: str, port: int, any_port: bool, name: str) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -93,7 +114,8 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
     except OSError as error:
         listener.close()
         if any_port and error.errno == errno.EADDRINUSE:
-            return _listen(host, 0, False)
+            return _listen(host, 0, False, name)
+        what = "the page" if name == "web.port" else "what serves the probes"
         raise errors.Misconfigured(
-            f"the page cannot listen on {host}:{port}: {error.strerror}; choose another web.port"
+            f"{what} cannot listen on {host}:{port}: {error.strerror}; choose another {name}"
         ) from error

@@ -155,7 +155,8 @@ async def open_worker(
         if roles & {"process", "web"}:
             worker.store = await stack.enter_async_context(parts.store(settings))  # type: ignore[arg-type]
             await _open_models(worker, scheduler, stack)
-        app = service.asgi_service(broker, site.page_of(worker) if "web" in roles else None)
+        served = site.app_of(worker)
+        app = service.asgi_service(broker, served)
         await connect.ensure_topics(settings, bootstrap)
         await stack.enter_async_context(connect.started(app, bootstrap))
         if "process" in roles:
@@ -166,7 +167,7 @@ async def open_worker(
             worker.process = await stack.enter_async_context(
                 open_process(settings, broker, worker.scheduler, worker.store, watcher(worker), extra, worker.bootstrap)
             )
-        if "web" in roles:
+        if served is not None:
             await site.serve(worker, app, stack, any_port)
         yield worker
 

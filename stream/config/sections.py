@@ -156,6 +156,12 @@ class RetentionSettings(Section):
 class Web(Section):
     host: str = Field("127.0.0.1", description="address of the page and the HTTP API")
     port: int = Field(8765, ge=0, le=65535, description="its port; 0: a free one")
+    probe_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of `/healthz`, `/readyz` and `/metrics` in a process without the role `web`; unset: none",
+    )
 
 
 class Settings(BaseSettings):

@@ -9,6 +9,6 @@ from stream.web.ask import Ask, BadAsk, Found, answer, find, parse_time
 from stream.web.groups import Group
 from stream.web.health import Check
 from stream.web.live import Live
-from stream.web.page import page
+from stream.web.page import page, probes
 
-__all__ = ["Ask", "BadAsk", "Check", "Found", "Group", "Live", "answer", "find", "page", "parse_time"]
+__all__ = ["Ask", "BadAsk", "Check", "Found", "Group", "Live", "answer", "find", "page", "parse_time", "probes"]

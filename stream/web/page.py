@@ -67,6 +67,19 @@ def page(
     )
 
 
+def probes(liveness: Mapping[str, Check], readiness: Mapping[str, Check]) -> Starlette:
+    """`/healthz`, `/readyz` and `/metrics` alone, for a process without the page."""
+    return Starlette(routes=_probes(Health(liveness, readiness)))
+
+
+def _probes(health: Health) -> list[Route]:
+    return [
+        Route("/healthz", health.healthz),
+        Route("/readyz", health.readyz),
+        Route("/metrics", health.metrics),
+    ]
+
+
 def _routes(api: Api, pages: Pages, health: Health, snapshots: Path) -> list[Route]:
     return [
         Route("/", pages.home),
@@ -78,9 +91,7 @@ def _routes(api: Api, pages: Pages, health: Health, snapshots: Path) -> list[Rou
         Route("/api/observations/{id}", api.observation),
         Route("/snapshots/{path:path}", _endpoint(files.snapshots(snapshots))),
         Route("/static/{path:path}", _endpoint(files.static())),
-        Route("/healthz", health.healthz),
-        Route("/readyz", health.readyz),
-        Route("/metrics", health.metrics),
+        *_probes(health),
     ]
 
 

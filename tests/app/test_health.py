@@ -38,10 +38,12 @@ class Stuck(KnownModels):
 
 
 @asynccontextmanager
-async def running(folder: Path, models: KnownModels) -> AsyncIterator[tuple[Worker, Ends, asyncio.Task[None]]]:
+async def running(
+    folder: Path, models: KnownModels, *roles: str
+) -> AsyncIterator[tuple[Worker, Ends, asyncio.Task[None]]]:
     ends = Ends()
-    settings = config.load(data_dir=folder, gate={"enabled": False}, web={"port": 0})
-    async with open_worker(settings, frozenset({"process", "web"}), lambda worker: ends, models) as worker:
+    settings = config.load(data_dir=folder, gate={"enabled": False}, web={"port": 0, "probe_port": 0})
+    async with open_worker(settings, frozenset(roles or ("process", "web")), lambda worker: ends, models) as worker:
         task = asyncio.create_task(worker.run())
         try:
             yield worker, ends, task
@@ -94,6 +96,25 @@ async def test_a_store_that_refuses_makes_it_unready_and_nothing_is_lost(tmp_pat
                 await asyncio.sleep(0.02)
         stored = await worker.store.recent(limit=10)  # type: ignore[union-attr]
     assert len(stored) == 6 and {str(outcome) for _, outcome in ends.outcomes} == {"processed"}
+
+
+async def test_a_process_without_the_page_has_probes_where_a_port_is_set_for_them(tmp_path: Path) -> None:
+    models = Stuck()
+    async with running(tmp_path, models, "process") as (worker, _, _):
+        body = await until(worker, "/readyz", 200)
+        assert set(body["checks"]) == {"loop", "broker", "outputs", "store", "models"}
+        assert worker.address is not None
+        async with httpx.AsyncClient(base_url=worker.address, timeout=PATIENCE_S) as client:
+            assert "seestream_lag_records" in (await client.get("/metrics")).text
+            assert (await client.get("/")).status_code == 404
+        models.hangs = True
+        assert "has not returned" in (await until(worker, "/healthz", 503))["checks"]["loop"]
+
+
+async def test_a_process_without_the_page_serves_nothing_unless_asked(tmp_path: Path) -> None:
+    settings = config.load(data_dir=tmp_path, web={"port": 0})
+    async with open_worker(settings, frozenset({"capture"}), lambda worker: Ends(), KnownModels()) as worker:
+        assert worker.address is None
 
 
 async def test_a_model_that_hangs_ends_the_process_and_leaves_its_event_unsettled(tmp_path: Path) -> None:
