@@ -58,8 +58,9 @@ class Seeing:
         if item.durable is None and item.broken is None:
             item.turn = asyncio.get_running_loop().create_future()
             await item.turn
-        if item.durable is None:
-            raise item.broken or RuntimeError("released without having been written")
+        if item.broken is not None:
+            raise item.broken
+        assert item.durable is not None
         await item.durable
         self.p.watch.seen(item.observation, item.alerts)
 

@@ -186,7 +186,7 @@ class WeaviateStore:
         await insert(client, place.regions, regions)  # first, so that an observation that can be seen has its regions
         await insert(client, place.frames, frames)
         doubtful = any(observation.id in self._doubtful for observation in group)
-        if doubtful or self._wary():
+        if self._wary() or doubtful:  # asked in any case: after a failure it begins to be wary
             written = {place.regions: regions, place.frames: frames}
             await look_for(client, written, self._settle_s, at_once=not doubtful)
 

@@ -150,12 +150,12 @@ class Link:
 
 
 def _never_repeat(client: weaviate.WeaviateAsyncClient) -> None:
-    """The client repeats a batch by itself, bytes for bytes, when the server was away meanwhile: ours must differ."""
+    """The client repeats a batch by itself, byte for byte, when the server was away meanwhile: ours must differ."""
     connection: Any = client._connection
     batch = connection.grpc_batch_objects
 
     async def once(*args: Any, **kwargs: Any) -> Any:
-        return await batch(*args, **{**kwargs, "max_retries": -1})
+        return await batch(*args, **{**kwargs, "max_retries": -1})  # 0 would repeat once
 
     connection.grpc_batch_objects = once
 
