@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("source", metavar="SRC", type=Path, help="folder of model folders")
     parser.add_argument("destination", metavar="DEST", type=Path, help="folder to write them to")
     args = parser.parse_args()
+    if args.destination.resolve() == args.source.resolve():
+        parser.error("DEST must be another folder than SRC: it is written anew")
     for folder in sorted(path.parent for path in args.source.glob("*/manifest.json")):
         quantise(folder, args.destination / folder.name)
 

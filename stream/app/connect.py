@@ -43,7 +43,7 @@ async def started(app: Any, bootstrap: str) -> AsyncIterator[None]:
 async def ensure_topics(settings: Settings, bootstrap: str) -> None:
     """Creates the topics that are not there: the first that is asked of the broker. Raises: BrokerUnavailable."""
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-    from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError
+    from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
     kafka = settings.kafka
     if kafka.bootstrap == "embedded":
@@ -53,9 +53,10 @@ async def ensure_topics(settings: Settings, bootstrap: str) -> None:
         await admin.start()
         missing = sorted(service.topics(kafka) - set(await admin.list_topics()))
         if missing:
-            await admin.create_topics([NewTopic(name, kafka.partitions, kafka.replication) for name in missing])
-    except TopicAlreadyExistsError:
-        pass
+            asked = [NewTopic(name, kafka.partitions, kafka.replication) for name in missing]
+            for told in (await admin.create_topics(asked)).to_object()["topic_errors"]:
+                if told["error_code"] not in (0, TopicAlreadyExistsError.errno):  # another process may have been first
+                    raise for_code(told["error_code"])(f"topic {told['topic']}")
     except KafkaConnectionError as error:
         raise service.no_broker(bootstrap, error) from error
     except (KafkaError, OSError, TimeoutError) as error:

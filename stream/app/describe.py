@@ -96,7 +96,8 @@ class Describer:
         if earlier is None:
             self._novelty.remember(stream, identity, seen.vectors, findings.caption, moving=moving)
             return self._observation(identity, frame, admission, delivery, findings, None)
-        metrics.CAPTIONS_SAVED.labels(frame.source).inc()
+        if earlier[1] is not None:
+            metrics.CAPTIONS_SAVED.labels(frame.source).inc()
         findings = dataclasses.replace(findings, caption=earlier[1])
         return self._observation(identity, frame, admission, delivery, findings, earlier[0])
 

@@ -214,9 +214,13 @@ class _Painter:
         return self
 
     def __exit__(self, *fault: object) -> None:
-        if self._stream is not None:
-            self._write(None)
-        self._container.close()
+        try:
+            if self._stream is not None:
+                self._write(None)
+        finally:
+            self._container.close()
+            if self._stream is None and not self._path.stat().st_size:
+                self._path.unlink()  # nothing came to paint
 
     def _write(self, painted: VideoFrame | None) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -39,7 +40,7 @@ class GateStates:
             self._folder.mkdir(parents=True, exist_ok=True)
             for source, state in states.items():
                 path = self._path(source)
-                beside = path.with_suffix(f".{threading.get_ident()}.new")
+                beside = path.with_suffix(f".{secrets.token_hex(4)}.new")
                 beside.write_bytes(state)
                 beside.replace(path)
             files = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)

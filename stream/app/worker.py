@@ -64,8 +64,8 @@ class Worker:
     live: Live | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-    address: str | None = None  # of the page
-    server: Any = None  # of the page
+    address: str | None = None  # of the page, or of the probes
+    server: Any = None  # what answers there
 
     async def run(self) -> None:
         """Raises: an ExceptionGroup with what ended a role; the others are then stopped without settling."""

@@ -33,7 +33,7 @@ class Kafka(Section):
     ledger: Topic = Field("ledger", description="topic that accounts for every offset")
     partitions: int = Field(12, ge=1, le=1000, description="partitions of the input topics when seestream creates them")
     replication: int = Field(1, ge=1, le=10, description="replicas of the topics when seestream creates them")
-    group: str = Field("seestream", description="prefix of the consumer groups (PREFIX-live, PREFIX-uploads)")
+    group: str = Field("seestream", description="prefix of the groups (PREFIX-live, PREFIX-uploads, PREFIX-backfill)")
     security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="protocol")
     username: str | None = Field(None, description="SASL user")
     password: SecretStr | None = Field(None, description="SASL password (or `password_file`)")

@@ -67,6 +67,9 @@ class Places:
             return False
         if self._zones is None:
             return True
+        rows, columns = self._zones.shape  # what is carried on may be on its way out of the picture
+        x1, x2 = max(0, min(x1, columns - 1)), max(1, min(x2, columns))
+        y1, y2 = max(0, min(y1, rows - 1)), max(1, min(y2, rows))
         foot = self._zones[y2 - 1, (x1 + x2) // 2]
         return bool(foot) or cv2.mean(self._zones[y1:y2, x1:x2])[0] > 85
 

@@ -35,7 +35,7 @@ class Load:
     looked: int  # frames that the models finished, of all traffic: uploads keep the device busy too
     occupancy: float  # share of the interval that the device was busy, 0 to 1
     queue_age_s: float  # how long the frame now at its turn has waited
-    lag_records: int = 0  # in the log and not fetched
+    lag_records: int = 0  # in the log and not committed: what is under way counts too
     consumed: int = 0  # records fetched
     ended: int | None = None  # live looks that ended; None: all that were wanted
 

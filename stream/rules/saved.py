@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import secrets
 from pathlib import Path
 
 from stream.errors import Misconfigured, StoreUnavailable
@@ -50,7 +50,7 @@ class SavedRules:
         if state == self._saved:
             return
         # Processes that share a data folder write the same file: each beside it under a name of its own.
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
+        beside = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.new")
         try:
             # Not forced to the disk: after a power cut the worst is one alert more for each rule and source.
             beside.write_bytes(state)

@@ -73,6 +73,8 @@ def test_what_is_no_film_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     text.write_text("no film")
     assert main(["gate", str(text)]) != 0
     assert "notes.txt" in capsys.readouterr().err
+    assert main(["gate", str(text), "--draw", str(tmp_path / "x.mp4")]) != 0
+    assert list(tmp_path.iterdir()) == [text]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from stream.types import Event
+from tests import PATIENCE_S
 from tests.decode.media import film, texture
 
-PATIENCE_S = 30.0
 _PYTHON = "/usr/bin/python3"
 _NEEDS = """
 import gi

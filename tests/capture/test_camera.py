@@ -22,7 +22,8 @@ from stream.capture.footage import Encoder
 from stream.errors import BrokerUnavailable, Misconfigured
 from stream.metrics import REGISTRY
 from stream.types import FrameEvent
-from tests.capture.conftest import PATIENCE_S, Kept, RtspServer, Time
+from tests import PATIENCE_S
+from tests.capture.conftest import Kept, RtspServer, Time
 from tests.decode.media import corners, film, quadrants, texture, turned
 
 

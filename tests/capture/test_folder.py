@@ -16,7 +16,8 @@ from stream.capture import Folder
 from stream.decode import video_duration_s
 from stream.errors import BrokerUnavailable, Misconfigured
 from stream.types import FileEvent, Span
-from tests.capture.conftest import PATIENCE_S, Kept
+from tests import PATIENCE_S
+from tests.capture.conftest import Kept
 
 
 class Steps:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream.gate import MotionGate
+from stream.gate import GateSettings, MotionGate
 from stream.gate.carry import Carry
 from stream.gate.picture import Reducer
 from stream.gate.state import pack
 from stream.types import Box, Reason
-from tests.gate.scenes import HEIGHT, WIDTH, frame, frames
+from tests.gate.scenes import HEIGHT, WIDTH, frame, frames, person
 from tests.gate.test_motion import covered, walks
 
 Image = NDArray[np.float32]
@@ -39,6 +41,23 @@ def test_at_thirty_frames_a_second_boxes_follow_between_looks() -> None:
         x = -14 + 2 * (index // 2 - 15)
         assert said[index].reason is Reason.MOTION
         assert covered(said[index], Box(x, 80, x + 14, 120)) >= 0.7
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [lambda image, i: person(image, 150, 2 * (i - 20)), lambda image, i: person(image, 2 * (i - 20), 80)],
+    ids=["below", "right"],
+)
+def test_who_leaves_the_picture_between_looks_is_judged_by_the_zones_as_without(
+    walk: Callable[[Image, int], None],
+) -> None:
+    everywhere = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    said = []
+    for zones in ((), (everywhere,)):
+        gate = MotionGate(GateSettings(zones=zones))
+        said.append([gate.admit(frame(p, i, at_s=i / 30)) for i, p in enumerate(frames(260, walk))])
+    assert said[0] == said[1]
+    assert sum(one.reason is Reason.MOTION for one in said[0]) > 60
 
 
 def test_a_scene_in_which_nothing_moves_is_looked_at_in_every_picture() -> None:
