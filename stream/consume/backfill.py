@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -23,17 +22,18 @@ from aiokafka.errors import KafkaError
 from stream import metrics
 from stream.consume.backlog import Backlog
 from stream.consume.dead import stage_of
+from stream.consume.errand import Errand
 from stream.consume.ledger import Ledger
 from stream.consume.pump import record_of
+from stream.consume.salvage import unreadable
 from stream.errors import BadRecord, Unavailable
-from stream.types import DeadLetters, Delivery, Event, LedgerEntry, Outcome, Record, Traffic
+from stream.types import DeadLetters, Delivery, Event, Outcome, Record, Traffic
 from stream.wire import parse_ledger
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 16  # offsets; idleness is asked about before each chunk
-_QUIET_S = 1.0  # a fetch that gives nothing for so long has reached what is not there
-_DRAIN_S = 5.0
+_QUIET_S = 5.0  # a fetch that gives nothing for so long is put off
 
 
 class Backfill:
@@ -48,7 +48,7 @@ class Backfill:
         topic: str,
         ledger_topic: str,
         groups: tuple[str, str],
-        parse: Callable[[Record], Event | Sequence[Event]],
+        parse: Callable[[Record], Event],
         dead_letters: DeadLetters,
         ledger: Ledger,
         idle: Callable[[], bool],
@@ -90,6 +90,8 @@ class Backfill:
         await self._begin(entries)
         while not self._stopping.is_set():
             await self._read(entries)
+            if self._stopping.is_set():
+                return
             metrics.BACKFILL_RECORDS.set(len(self.backlog))
             found = self.backlog.oldest(self._mine) if self._idle() else None
             if found is None:
@@ -107,48 +109,81 @@ class Backfill:
             self.backlog.note(entry)
             metrics.BACKFILL_RECORDS.set(len(self.backlog))
 
-    async def _deliveries(self, errand: _Errand) -> list[Delivery]:
+    async def _deliveries(self, errand: Errand) -> list[Delivery]:
         out = []
         for record in errand.records:
             try:
-                given = self._parse(record)
-                events = list(given) if isinstance(given, Sequence) else [given]
+                if record.offset in errand.unreadable:
+                    raise BadRecord(f"{record.topic}-{record.partition}@{record.offset}: a header's name is not UTF-8")
+                event = self._parse(record)
             except Exception as error:
                 if not isinstance(error, BadRecord):
                     log.exception("%s@%d: cannot be parsed", record.topic, record.offset)
                 # Shed without being fetched: nobody has buried it yet.
                 await self._settle(errand, record)(Outcome.DEAD, error)
                 continue
-            out += [Delivery(event, self._settle(errand, record), Traffic.UPLOAD) for event in events[:1]]
+            out.append(Delivery(event, self._settle(errand, record), Traffic.UPLOAD))
         return out
 
-    def _settle(self, errand: _Errand, record: Record) -> Any:
+    def _settle(self, errand: Errand, record: Record) -> Any:
         async def settle(outcome: Outcome, error: BaseException | None = None) -> None:
-            if outcome is Outcome.DEAD:
-                await self._dead.put(record, error or RuntimeError("dead without saying why"), _stage(error), 1)
-            errand.settled(record, outcome)
+            buried = outcome is not Outcome.DEAD or await self._bury(
+                record, error or RuntimeError("settled as dead without saying why")
+            )
+            if buried:
+                errand.settled(record, outcome)
 
         return settle
 
-    async def _fetch(self, consumer: AIOKafkaConsumer, partition: int, first: int, last: int) -> _Errand:
-        """The records of these offsets that the log still has."""
+    async def _bury(self, record: Record, error: BaseException) -> bool:
+        """Put a dead letter, for as long as it takes; False when the process stops before: the chunk is done over."""
+        while True:
+            try:
+                await self._dead.put(record, error, stage_of(error), 1)
+                return True
+            except Unavailable as failure:
+                log.warning("back-fill of %s: a dead letter is put off: %s", self._topic, failure)
+            if self._stopping.is_set():
+                return False
+            await self._wait()
+
+    async def _fetch(self, consumer: AIOKafkaConsumer, partition: int, first: int, last: int) -> Errand:
+        """The records of these offsets that the log still has.
+
+        Raises: TimeoutError, where the broker does not give what it has: that is not absent.
+        """
         tp = TopicPartition(self._topic, partition)
         if consumer.assignment() != {tp}:
             consumer.assign([tp])
-        begin = (await consumer.beginning_offsets([tp]))[tp]
-        errand = _Errand(partition, first, last)
+        begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+        errand = Errand(partition, first, last)
         position = max(first, begin)
         consumer.seek(tp, position)
-        while position <= last:
-            raw = (await consumer.getmany(tp, timeout_ms=round(1000 * _QUIET_S), max_records=last - position + 1)).get(
-                tp
-            )
-            if not raw:
-                break
-            errand.records += [record_of(one) for one in raw if first <= one.offset <= last]
-            position = raw[-1].offset + 1
+        while position <= min(last, end - 1):
+            record = await self._next(consumer, tp, position, errand)
+            if record is not None:
+                errand.records += [record] if record.offset <= last else []
+                position = record.offset + 1
+            elif (moved := await consumer.position(tp)) > position:
+                position = moved  # past what compaction and control records left out
+            else:
+                raise TimeoutError(f"{tp}@{position} was not fetched within {_QUIET_S:g} s")
         errand.waiting = {record.offset for record in errand.records}
         return errand
+
+    async def _next(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, position: int, errand: Errand
+    ) -> Record | None:
+        """One record at a time, so that what cannot be read is the next one."""
+        try:
+            raw = (await consumer.getmany(tp, timeout_ms=round(1000 * _QUIET_S), max_records=1)).get(tp)
+            return record_of(raw[0], self._now()) if raw else None
+        except UnicodeDecodeError:
+            record = await unreadable(consumer, tp, position)
+        if record is not None:
+            errand.unreadable.add(record.offset)
+            consumer.seek(tp, record.offset + 1)
+        return record
 
     # -- the ledger
 
@@ -173,7 +208,9 @@ class Backfill:
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         """Everything that the ledger has now."""
         ends = await consumer.end_offsets(list(consumer.assignment()))
-        while left := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+        while not self._stopping.is_set() and (
+            left := [tp for tp, end in ends.items() if await consumer.position(tp) < end]
+        ):
             for records in (await consumer.getmany(*left, timeout_ms=200)).values():
                 for raw in records:
                     with suppress(BadRecord):  # the audit's matter
@@ -196,50 +233,3 @@ class Backfill:
     async def _wait(self) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._every_s)
-
-
-class _Errand:
-    """One chunk of offsets under way."""
-
-    def __init__(self, partition: int, first: int, last: int) -> None:
-        self.partition, self.first, self.last = partition, first, last
-        self.records: list[Record] = []
-        self.waiting: set[int] = set()
-        self._counts: Counter[Outcome] = Counter()
-        self._moved = asyncio.Event()
-
-    def settled(self, record: Record, outcome: Outcome) -> None:
-        """Raises: KeyError, for a second time."""
-        self.waiting.remove(record.offset)
-        self._counts[outcome] += 1
-        self._moved.set()
-
-    async def ended(self, stopping: asyncio.Event) -> bool:
-        """Wait until all are settled; False when the process stops before."""
-        stop = asyncio.ensure_future(stopping.wait())
-        try:
-            while self.waiting and not stop.done():
-                self._moved.clear()
-                moved = asyncio.ensure_future(self._moved.wait())
-                await asyncio.wait({moved, stop}, return_when=asyncio.FIRST_COMPLETED)
-                moved.cancel()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_S):
-                    while self.waiting:
-                        self._moved.clear()
-                        await self._moved.wait()
-        finally:
-            stop.cancel()
-        return not self.waiting
-
-    def entry(self, group: str, topic: str) -> LedgerEntry:
-        counts = self._counts
-        return LedgerEntry(
-            group, topic, self.partition, 0, self.first, self.last + 1,
-            processed=counts[Outcome.PROCESSED], gated=counts[Outcome.GATED], dead=counts[Outcome.DEAD],
-            absent=self.last - self.first + 1 - sum(counts.values()),
-        )  # fmt: skip
-
-
-def _stage(error: BaseException | None) -> str:
-    return stage_of(error) if error is not None else "process"

@@ -41,6 +41,28 @@ def wire_error(record: Record) -> Exception:
     return BadRecord(f"{record.topic}-{record.partition}@{record.offset}: bad")
 
 
+async def produce_odd(
+    producer: AIOKafkaProducer,
+    topic: str,
+    value: bytes,
+    partition: int,
+    headers: list[tuple[str, bytes]],
+    timestamp_ms: int | None = None,
+) -> None:
+    """A header called `name` goes out as `na\\xffme`, as a producer in another language may send it."""
+
+    class Odd(str):
+        def encode(self, *_: object) -> bytes:
+            return b"na\xffme" if self == "name" else super().encode()
+
+    batch = producer.create_batch()
+    batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 16384)
+    batch.append(
+        key=b"yard", value=value, timestamp=timestamp_ms, headers=[(Odd(name), body) for name, body in headers]
+    )
+    await (await producer.send_batch(batch, topic, partition=partition))
+
+
 class Bench:
     """One topic, one group, and what happened to them."""
 
@@ -59,16 +81,7 @@ class Bench:
         await asyncio.gather(*sent)
 
     async def produce_odd(self, value: bytes, partition: int, headers: list[tuple[str, bytes]]) -> None:
-        """A header called `name` goes out as `na\\xffme`, as a producer in another language may send it."""
-
-        class Odd(str):
-            def encode(self, *_: object) -> bytes:
-                return b"na\xffme" if self == "name" else super().encode()
-
-        batch = self.producer.create_batch()
-        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 16384)
-        batch.append(key=b"yard", value=value, timestamp=None, headers=[(Odd(name), body) for name, body in headers])
-        await (await self.producer.send_batch(batch, self.topic, partition=partition))
+        await produce_odd(self.producer, self.topic, value, partition, headers)
 
     def consumer(self, limits: Limits = QUICK, traffic: Traffic = Traffic.UPLOAD, **arguments: Any) -> Consumer:
         arguments.setdefault("parse", parse)
