@@ -215,7 +215,7 @@ class Consumer:
 
     async def _bury(self, duty: Duty, error: BaseException) -> None:
         """Put a dead letter, for as long as it takes. Not for a part that is closed: its next owner will."""
-        wait_s, waiting = 0.2, 0
+        wait_s, waiting = 0.2, False
         try:
             while duty.part.current:
                 try:
@@ -223,12 +223,14 @@ class Consumer:
                     return
                 except Unavailable as failure:
                     log.warning("group %s: a dead letter is put off: %s", self.group, failure)
-                self._member.letters_waiting += 1 - waiting
-                waiting = 1
+                if not waiting:
+                    self._member.letters_waiting += 1
+                    waiting = True
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
                 wait_s = min(5.0, wait_s * 2)
         finally:
-            self._member.letters_waiting -= waiting
+            if waiting:
+                self._member.letters_waiting -= 1
 
     def _give_back(self) -> None:
         for duty in [*self._careful.drop(), *self._chunks.drop()]:

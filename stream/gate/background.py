@@ -49,12 +49,12 @@ class Background:
             else:
                 cv2.accumulateWeighted(difference, self.deviation, weight, cv2.bitwise_not(weak))
 
-    def measure_noise(self, difference: Plane, trust: float = 0.2) -> None:
+    def measure_noise(self, difference: Plane) -> None:
         """Global noise from the lowest 70 % of a sample of differences; .47 is their mean at sigma 1 (half normal)."""
         sample = np.sort(difference[1::6, 1::6], axis=None)
         if len(sample):
             found = float(sample[: max(1, int(0.7 * len(sample)))].mean()) / 0.47
-            self.sigma += trust * (min(8.0, max(0.2, found)) - self.sigma)
+            self.sigma += 0.2 * (min(8.0, max(0.2, found)) - self.sigma)
 
     def rebuild(self, activity: Field | None) -> None:
         """New thresholds from noise, deviation and the activity that foliage showed."""

@@ -38,13 +38,13 @@ class Blobs:
     small: list[tuple[int, Rect]] = field(default_factory=list)  # (changed pixels, box) of what may be clutter
     shaky: frozenset[Rect] = frozenset()  # of `objects`: lie where motion goes to and fro
     wavy: frozenset[Rect] = frozenset()  # of `objects`: lie there too, but are large and solid
-    count: int = 0
+    count: int = 0  # outlines found, those that are too small or too many included
 
 
 class BlobFinder:
     """Finds blobs; keeps how many frames in a row each pixel has been part of one."""
 
-    def __init__(self, shape: tuple[int, int], tuning: Tuning, threshold: int) -> None:
+    def __init__(self, shape: tuple[int, int], tuning: Tuning) -> None:
         self._tuning = tuning
         self._peak = max(3, tuning.min_peak)
         self.age: Plane = np.zeros(shape, np.uint8)

@@ -27,11 +27,6 @@ class Clutter:
         self._any = False
         self._raining = False  # whether there is anything to forget
 
-    @property
-    def falling(self) -> bool:
-        """Whether it rains or snows anywhere."""
-        return self._any
-
     def at(self, x: int, y: int) -> tuple[bool, float]:
         """Whether the place is cluttered, and the least pixels an object must have there."""
         if not self._any:

@@ -26,16 +26,16 @@ _WARM = 3  # frames until the background is used
 _CALM = 4  # calm frames after which a changed scene is accepted
 _TRAFFIC = 2  # objects that move on, from which whatever does not tremble is taken for one and not learnt as leaves
 _SEEN = 5  # frames after which what moves on is believed ...
+_STRAYS = 2  # ... beside which so many small blobs are noise
 _LASTS = 2.0  # mean frames that light has lain on its pixels before it is learnt
 _HASTY_S = 0.3  # frames further apart than this cannot wait for a second sight
-_STRAYS = 2  # ... beside which so many small blobs are noise
 _CHANGES_S = 0.4  # time constant of the count of a track's changes
 
 
 class Detector:
     """Adaptive background subtraction with the light, the weather and everything that stands accounted for.
 
-    Not shared between threads. Holds about 40 bytes for each pixel of the reduced picture: 2 to 3 MB at 720p (docs/gate.md).
+    Not shared between threads. Holds about 2 MB, whatever the size of the pictures (docs/gate.md).
     """
 
     def __init__(self, settings: GateSettings, tuning: Tuning = DEFAULT) -> None:
@@ -103,7 +103,7 @@ class Detector:
         self._places = Places(self.settings, shape)
         self._earlier = self._last = picture  # a slow step ago; a frame ago
         self._unsettled = self._dimmed = 0
-        self._sight = Sight(self.back, self._clutter, self._places, self.tuning, self.settings.threshold)
+        self._sight = Sight(self.back, self._clutter, self._places, self.tuning)
         self._standing = Standing(self.back, self._memory, self.tuning)
         self._pace, self._carry = Pace(), Carry()
         self._share = 0.0  # that differed a frame ago
@@ -196,9 +196,8 @@ class Detector:
         self._sight.finder.commit()
         for x1, y1, x2, y2 in blobs.lights:
             part = (slice(y1, y2), slice(x1, x2))
-            if (
-                cv2.mean(self._sight.finder.age[part], blobs.weak[part])[0] >= _LASTS
-            ):  # not an insect, which leaves at once
+            age = cv2.mean(self._sight.finder.age[part], blobs.weak[part])[0]
+            if age >= _LASTS:  # not an insect, which leaves at once
                 self.back.absorb(picture, part, 0.4)
                 self._memory.doubt(part)
         tracks = self._tracks.update(blobs.objects, self.frames, self._clock.at_s, blobs.shaky, blobs.wavy)

@@ -39,7 +39,7 @@ class Coherence:
         self.to_and_fro: Plane | None = None  # 255 where motion goes nowhere, in the reduced picture; None: nowhere
 
     def update(self, picture: Plane, now_s: float) -> None:
-        """Take the flow since the picture before last into account."""
+        """Take the flow since the last picture that was taken into account; at most one every .2 s is."""
         passed = now_s - self._last_s
         if self._last is not None and 0 <= passed < _EVERY_S * 0.95:
             return

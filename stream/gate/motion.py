@@ -93,7 +93,7 @@ class MotionGate:
         return passed >= self.settings.interval_s
 
     def state(self) -> bytes:
-        """What another worker needs to take this source over: about 20 kB at 720p; empty before the first frame."""
+        """What another worker needs to take this source over: 10 to 40 kB; empty before the first frame."""
         return pack(self._detector)
 
     def restore(self, state: bytes) -> bool:

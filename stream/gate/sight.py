@@ -20,10 +20,10 @@ _LASTING = 10  # looks for which light that differs over the picture is expected
 class Sight:
     """Holds the difference of the last picture, and the ages of its blobs in `finder`."""
 
-    def __init__(self, back: Background, clutter: Clutter, places: Places, tuning: Tuning, threshold: int) -> None:
+    def __init__(self, back: Background, clutter: Clutter, places: Places, tuning: Tuning) -> None:
         shape = back.seen.shape
         self._back, self._clutter, self._places, self._tuning = back, clutter, places, tuning
-        self.finder = BlobFinder((shape[0], shape[1]), tuning, threshold)
+        self.finder = BlobFinder((shape[0], shape[1]), tuning)
         self._leaves = Leaves()
         self.shaded = 0  # looks for which the light still changes over parts of the picture
         self.difference: Plane = np.empty(shape, np.uint8)

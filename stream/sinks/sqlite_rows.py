@@ -91,7 +91,7 @@ def packed(values: NDArray[np.float32], kind: str) -> bytes:
     if kind == "float32":
         return values.astype("<f4").tobytes()
     largest = float(np.abs(values).max(initial=0.0))
-    scaled: NDArray[np.int8] = np.rint(values * (127.0 / largest if largest > 0 else 0.0)).astype(np.int8)
+    scaled: NDArray[np.int8] = np.rint(values / (largest or 1.0) * 127.0).astype(np.int8)
     return scaled.tobytes()
 
 

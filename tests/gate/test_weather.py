@@ -71,8 +71,12 @@ def test_a_cloud_s_shadow_and_headlights_admit_nothing() -> None:
         if index >= 30:
             edge = (columns - 2 * (index - 30)) / 25
             image *= 1 - 0.3 / (1 + np.exp(np.clip(edge, -30, 30)))
+        if index >= 220:
+            person(image, 2 * (index - 220) - 14, 100)
 
-    assert not any(s.admitted for s in run(MotionGate(), frames(200, cloud))[3:])
+    said = run(MotionGate(), frames(260, cloud))
+    assert not any(s.admitted for s in said[3:220])
+    assert sum(s.reason is Reason.MOTION for s in said[220:]) > 30  # and who walks in is seen
 
     def sweep(image: Image, index: int) -> None:
         step = (index - 40) % 60
@@ -92,8 +96,12 @@ def test_a_time_stamp_alone_admits_nothing() -> None:
             panel, f"12:{index // 600:02d}:{index // 10 % 60:02d}", (2, 10), cv2.FONT_HERSHEY_PLAIN, 0.8, 255.0, 1
         )
         image[4:16, 4:94] = panel
+        if index >= 250:
+            person(image, 2 * (index - 250), 100)
 
-    assert not any(s.admitted for s in run(MotionGate(), frames(250, stamp))[3:])
+    said = run(MotionGate(), frames(290, stamp))
+    assert not any(s.admitted for s in said[3:250])
+    assert sum(s.reason is Reason.MOTION for s in said[250:]) > 30
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from stream.errors import Misconfigured, StoreUnavailable
@@ -253,6 +253,7 @@ async def test_signs_find_the_nearest_among_many(store: SqliteStore, monkeypatch
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=70))
+@example([1.1754943508222875e-38])  # the smallest: 127 over it is no float32
 def test_int8_keeps_the_direction(values: list[float]) -> None:
     given_ = np.asarray(values, dtype=np.float32)
     norm = float(np.linalg.norm(given_))
