@@ -52,7 +52,7 @@ class Detector:
     def detect(self, luma: Plane, at_s: float) -> Motion:
         """What moved in `luma`, (h, w) uint8, taken at `at_s` seconds on any steady clock.
 
-        Late and repeated frames are judged, not learnt. A picture of another size restarts the warm-up.
+        Late and repeated frames are not learnt and show no objects. A picture of another size restarts the warm-up.
         """
         if luma.shape != self.luma_shape:
             self.luma_shape = (luma.shape[0], luma.shape[1])

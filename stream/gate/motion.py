@@ -53,7 +53,7 @@ class MotionGate:
         """Decide about a frame; boxes in source pixels.
 
         The clock is the stream time of a file and the capture time of a live source. Late frames (up to 5 s) and
-        repeated ones are judged but not learnt.
+        repeated ones are not learnt and show no objects.
 
         Raises:
             BadMedia: the frame's luma picture is empty or not a plane of bytes.
