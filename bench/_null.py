@@ -35,11 +35,11 @@ class NullModels:
     """Implements types.Scheduler: one answer for every picture, at once."""
 
     models = Models({"describe": "null@0", "embed": "null@0"}, demo=False, provider="CPUExecutionProvider")
-    _vector = (np.ones(768) / np.sqrt(768)).astype(np.float32)
+    _vector = Vector("null@0", (np.ones(768) / np.sqrt(768)).astype(np.float32))
+    _findings = Findings((Detection("thing", 0.9, Box(10, 20, 200, 300)),), "a thing", vectors=(_vector,))
 
     async def submit(self, frame: Frame, work: Work) -> Findings:
-        box = Box(10, 20, 200, 300)
-        return Findings((Detection("thing", 0.9, box),), "a thing", vectors=(Vector("null@0", self._vector),))
+        return self._findings
 
 
 class NullDecoder:

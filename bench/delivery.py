@@ -1,6 +1,7 @@
 """The loop's figures on a real Kafka: records of 100 KB through everything but decoding and models.
 
-    make bench ARGS="delivery"                    against a bare getmany and commit loop in the same run, and a rebalance
+    make bench ARGS="delivery"                    against a bare getmany and commit loop in the same run (with aiokafka's
+                                                  own fetch sizes, and with ours), and a rebalance
     make bench ARGS="delivery --records 4000 --store weaviate"
 
 Each round runs every way one after the other, so that a busy machine is busy for all of them; ratios are of one round, and
@@ -30,7 +31,8 @@ from bench._rebalance import rebalance
 from stream import config, wire
 from stream.app.process import Process, now, open_process
 from stream.app.service import kafka_broker
-from stream.consume import committed_offsets, edges
+from stream.consume import Limits, committed_offsets, edges
+from stream.consume.limits import PARTITION_FETCH_BYTES
 from stream.sinks import ObservationTopic, Outbox, SqliteStore, WeaviateStore
 from stream.types import FrameEvent
 from tests.services.kafka import Kafka
@@ -71,12 +73,11 @@ class Bed:
         finally:
             await broker.stop()
 
-    async def bare(self) -> float:
+    async def bare(self, **options: Any) -> float:
         """Records a second of getmany and commit, and nothing else."""
         consumer = AIOKafkaConsumer(
             self.topic, bootstrap_servers=self.kafka.bootstrap, group_id=f"bare-{secrets.token_hex(4)}",
-            enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_bytes=32 << 20,
-            max_partition_fetch_bytes=2 << 20, fetch_max_wait_ms=50,
+            enable_auto_commit=False, auto_offset_reset="earliest", **options,
         )  # fmt: skip
         await consumer.start()
         try:
@@ -169,8 +170,15 @@ async def run(given: argparse.Namespace) -> None:
 
 async def _rates(bed: Bed, given: argparse.Namespace) -> None:
     await bed.fill()
+    limits = Limits.live()
+    tuned = {
+        "fetch_max_bytes": limits.fetch_bytes,
+        "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
+        "fetch_max_wait_ms": round(limits.fetch_wait_s * 1000),
+    }
     ways: dict[str, Callable[[], Awaitable[float]]] = {
         "bare": bed.bare,
+        "bare, our fetch sizes": lambda: bed.bare(**tuned),
         "null sinks": bed.loop,
         "topic and store": lambda: bed.loop(outputs=True),
     }
@@ -182,12 +190,17 @@ async def _rates(bed: Bed, given: argparse.Namespace) -> None:
                 "kb": given.kb,
                 "store": given.store,
                 "per_s": {name: round(median(row[name] for row in rounds)) for name in ways},
-                "to_bare": {name: round(median(row[name] / row["bare"] for row in rounds), 2) for name in ways},
+                "to_bare": _ratios(rounds, "bare"),
+                "to_bare_with_our_fetch_sizes": _ratios(rounds, "bare, our fetch sizes"),
                 "goals": {"null sinks": 0.8, "topic and store": 0.4},
             }
         ),
         flush=True,
     )
+
+
+def _ratios(rounds: list[dict[str, float]], peer: str) -> dict[str, float]:
+    return {name: round(median(row[name] / row[peer] for row in rounds), 2) for name in rounds[0]}
 
 
 def main(argv: list[str]) -> int:

@@ -27,7 +27,7 @@ import numpy as np
 
 from stream import wire
 from stream.sinks import SqliteStore, WeaviateStore, weaviate_write
-from stream.types import Admission, Box, Detection, Media, Observation, Provenance, Query, Reason, Store, Vector
+from stream.types import Admission, Box, Detection, Digest, Media, Observation, Provenance, Query, Reason, Store, Vector
 
 DIMS = 768
 MODEL = "bench@0"
@@ -67,7 +67,7 @@ def observations(count: int) -> list[Observation]:
                 captured_at=START + timedelta(seconds=number),
                 media=Media(1280, 720),
                 gate=Admission(True, Reason.MOTION, 0.5, (box,)),
-                provenance=Provenance("frames", 0, number, "0" * 64, "bench", {"embed": MODEL}, False, "cpu"),
+                provenance=Provenance("frames", 0, number, Digest("0" * 64), "bench", {"embed": MODEL}, False, "cpu"),
                 objects=(Detection(str(random.choice(WORDS[3:8])), 0.9, box),),
                 caption=" ".join(random.choice(WORDS, 8)),
                 vectors=(Vector(MODEL, values[0]), Vector(MODEL, values[1], box)),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from stream.types import (
     Admission,
     Alert,
     Delivery,
+    Digest,
     Event,
     FileEvent,
     Frame,
@@ -107,7 +110,7 @@ class Open:
 def observe(frame: Frame, admission: Admission) -> Observation:
     return Observation(
         f"obs-{frame.event_id}-{frame.index}", frame.source, "frame", frame.captured_at, Media(4, 4, frame.index),
-        admission, Provenance("frames", 0, 0, "", "", {}, False, "cpu"),
+        admission, Provenance("frames", 0, 0, Digest(""), "", {}, False, "cpu"),
     )  # fmt: skip
 
 
@@ -425,25 +428,28 @@ async def test_back_filled_frames_wait_as_uploads_do_beside_their_source_live() 
     assert streams == ["garage" + LATER] * 2
 
 
-async def test_pictures_are_hashed_on_the_decoding_threads_and_only_those_that_the_gate_admits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    threads: list[str] = []
-    hashed = Frame.sha256
-
-    def noted(frame: Frame) -> str:
-        threads.append(threading.current_thread().name)
-        return hashed(frame)
-
-    monkeypatch.setattr(Frame, "sha256", noted)
-    gate = EveryThird()
-    await pipeline(Log([[frame_event(n) for n in range(9)]]), Sheet(), gate_of=lambda stream, delivery: gate).run()
-    await pipeline(Log([[file_event("a")]], Traffic.UPLOAD), Sheet()).run()
-    assert len(threads) == 4 and all(name.startswith("decode-") for name in threads)
-
-
 def test_a_picture_is_known_by_its_bytes_and_a_films_frame_by_its_luma() -> None:
     picture, frame = frame_of(frame_event(1)), frame_of(frame_event(1))
     frame.encoded = None
-    assert picture.sha256() == hashlib.sha256(b"jpeg").hexdigest()
-    assert frame.sha256() == hashlib.sha256(bytes(16)).hexdigest()
+    assert str(picture.digest()) == hashlib.sha256(b"jpeg").hexdigest()
+    assert str(frame.digest()) == hashlib.sha256(bytes(16)).hexdigest()
+
+
+def test_a_digest_is_made_once_and_lets_the_picture_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bytes] = []
+    sha256 = hashlib.sha256
+
+    def noted(data: bytes) -> Any:
+        made.append(data)
+        return sha256(data)
+
+    monkeypatch.setattr(hashlib, "sha256", noted)
+    luma = np.ones((4, 4), np.uint8)
+    alive = weakref.ref(luma)
+    digest = Digest(luma[:, ::2])
+    del luma
+    assert not made and alive() is not None
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: str(digest), range(40))) == {sha256(b"\1" * 8).hexdigest()}
+    assert made == [b"\1" * 8] and alive() is None
+    assert digest == Digest(str(digest)) != Digest("ab")

@@ -68,6 +68,7 @@ class Describer:
         self._novelty = novelty
         self._always = tuple(task for task in tasks if task not in CAPTIONS)
         self._captions = tuple(task for task in tasks if task in CAPTIONS)
+        self._tasks = (*self._always, *self._captions)
         self._revision = revision
         self._embed, self._detect = embed, detect
 
@@ -79,7 +80,7 @@ class Describer:
             regions = tuple(sorted(regions, key=lambda box: -box.area)[:MAX_REGIONS])
         spared = self._captions or (self._detect == "novel" and self._always)
         if self._novelty is None or not spared or not self._embed:
-            work = Work((*self._always, *self._captions), embed=self._embed, regions=regions, traffic=delivery.traffic)
+            work = Work(self._tasks, embed=self._embed, regions=regions, traffic=delivery.traffic)
             findings = await self._scheduler.submit(frame, work)
             return self._observation(identity, frame, admission, delivery, findings, None)
         seen = await self._scheduler.submit(
@@ -88,7 +89,7 @@ class Describer:
         stream = frame.source if isinstance(delivery.event, FileEvent) else stream_of(delivery)
         moving = len(admission.boxes)
         earlier = self._novelty.known(stream, identity, seen.vectors, moving)
-        tasks = (*self._always, *self._captions)
+        tasks = self._tasks
         if earlier:
             tasks = self._always if self._detect == "always" else ()
         findings = await self._scheduler.submit(frame, Work(tasks, traffic=delivery.traffic)) if tasks else Findings()
@@ -123,7 +124,7 @@ class Describer:
                 topic=record.topic if record else "",
                 partition=record.partition if record else -1,
                 offset=record.offset if record else -1,
-                sha256=frame.sha256(),
+                sha256=frame.digest(),
                 pipeline=self._revision,
                 models=models.names,
                 demo=models.demo,

@@ -23,7 +23,7 @@ from stream.consume.commit import Committer
 from stream.consume.dead import stage_of
 from stream.consume.duty import Duty
 from stream.consume.ledger import Ledger
-from stream.consume.limits import Limits
+from stream.consume.limits import PARTITION_FETCH_BYTES, Limits
 from stream.consume.member import Member
 from stream.consume.opening import Opening
 from stream.consume.pump import Pump
@@ -92,7 +92,7 @@ class Consumer:
             rebalance_timeout_ms=round(self.limits.rebalance_timeout_s * 1000),
             fetch_max_bytes=self.limits.fetch_bytes,
             fetch_max_wait_ms=round(self.limits.fetch_wait_s * 1000),
-            max_partition_fetch_bytes=2 << 20,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
         )
 
     async def __aenter__(self) -> Self:

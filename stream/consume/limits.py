@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PARTITION_FETCH_BYTES = 2 << 20  # of one fetch: some frames of each camera; a larger record comes alone
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -12,7 +14,7 @@ class Limits:
     in_flight_bytes: int = 64 << 20  # of records handed out and not settled; fetching pauses above
     in_flight_records: int = 250  # the same in offsets of one partition; also the window a crash is looked for in
     chunk_records: int = 128  # at most so many in one chunk
-    fetch_bytes: int = 32 << 20  # of one fetch
+    fetch_bytes: int = 8 << 20  # of one fetch; of more, each record costs more (it leaves the processor's cache)
     fetch_wait_s: float = 0.05  # the embedded broker does not wake a waiting fetch
     session_timeout_s: float = 30.0  # a killed member's partitions come back after this
     rebalance_timeout_s: float = 30.0  # at least 5 s below the broker object's request_timeout_ms

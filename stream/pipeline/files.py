@@ -74,7 +74,6 @@ def _take(frames: Iterator[Frame], limits: Limits) -> tuple[list[Frame], bool, E
     size_bytes = 0
     try:
         for frame in frames:
-            frame.sha256()  # while this is not the event loop's time
             taken.append(frame)
             size_bytes += frame.size_bytes
             if len(taken) == limits.step or size_bytes >= limits.step_bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from stream import metrics
 from stream.pipeline.protocols import stream_of
@@ -39,7 +40,8 @@ class Lane:
         loop = asyncio.get_running_loop()
         while (share := await self.queue.get()) is not None:
             for look in await loop.run_in_executor(self.thread, self._look_all, share):
-                await self._decide(look)
+                if (ending := self._decide(look)) is not None:
+                    await ending
 
     def _look_all(self, share: list[Delivery]) -> list[Look]:
         return [self._look(delivery) for delivery in share]
@@ -51,30 +53,35 @@ class Lane:
         try:
             frame = next(iter(self.p.decoder.decode(event)))
             admission = self.p.gate_of(stream_of(delivery), delivery).admit(frame)
-            if admission.admitted:
-                frame.sha256()  # its observation asks for it on the event loop, where it would hold up everybody
             return Look(delivery, frame, admission)
         except Exception as error:  # noqa: BLE001  the event owns it: it becomes a dead letter, the lane goes on
             return Look(delivery, error=error)
 
-    async def _decide(self, look: Look) -> None:
+    def _decide(self, look: Look) -> Coroutine[Any, Any, None] | None:
+        """Starts the description of an admitted frame; what is to be awaited first, if anything."""
         if look.error is not None:
-            await self.seeing.fail(look.delivery, look.error)
-        elif look.frame is None or look.admission is None:
-            await self.seeing.settle(look.delivery, Outcome.SHED)
-        else:
-            wanted = look.admission.admitted and self._wants(look.delivery, look.admission)
-            reason = Reason.BUSY if look.admission.admitted and not wanted else look.admission.reason
-            _frames(look.frame.source, reason).inc()
-            if not look.admission.admitted:
-                await self.seeing.settle(look.delivery, Outcome.GATED)
-            elif not wanted:
-                await self.seeing.settle(look.delivery, Outcome.SHED)
-            else:
-                if not self.budget.take_now(look.frame.size_bytes):
-                    await self.budget.take(look.frame.size_bytes)
-                ticket = self.p.order.ticket(stream_of(look.delivery))
-                self.seeing.group.create_task(self._one(look.delivery, look.frame, look.admission, ticket))
+            return self.seeing.fail(look.delivery, look.error)
+        if look.frame is None or look.admission is None:
+            return self.seeing.settle(look.delivery, Outcome.SHED)
+        wanted = look.admission.admitted and self._wants(look.delivery, look.admission)
+        reason = Reason.BUSY if look.admission.admitted and not wanted else look.admission.reason
+        _frames(look.frame.source, reason).inc()
+        if not look.admission.admitted:
+            return self.seeing.settle(look.delivery, Outcome.GATED)
+        if not wanted:
+            return self.seeing.settle(look.delivery, Outcome.SHED)
+        if not self.budget.take_now(look.frame.size_bytes):
+            return self._start_later(look.delivery, look.frame, look.admission)
+        self._start(look.delivery, look.frame, look.admission)
+        return None
+
+    async def _start_later(self, delivery: Delivery, frame: Frame, admission: Admission) -> None:
+        await self.budget.take(frame.size_bytes)
+        self._start(delivery, frame, admission)
+
+    def _start(self, delivery: Delivery, frame: Frame, admission: Admission) -> None:
+        ticket = self.p.order.ticket(stream_of(delivery))
+        self.seeing.group.create_task(self._one(delivery, frame, admission, ticket))
 
     def _wants(self, delivery: Delivery, admission: Admission) -> bool:
         """What was shed once and is back-filled waits, like an upload; it is not shed again."""

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from stream import metrics
+from stream import metrics, wire
 from stream.errors import Permanent, Transient, Unavailable
 from stream.types import Alert, Frame, Observation, Sink
 
@@ -128,6 +128,8 @@ class Outbox:
             batch = kept
         observations = [parcel.observation for parcel in batch]
         alerts = [alert for parcel in batch for alert in parcel.alerts]
+        if len(self._sinks) > 1:  # once for all of them, which begin at the same time
+            await asyncio.to_thread(_encode_all, observations)
         async with asyncio.TaskGroup() as group:
             for number, sink in enumerate(self._sinks):
                 name = type(sink).__name__
@@ -166,6 +168,11 @@ async def _uncancelled(call: Callable[[], Awaitable[T]]) -> T:
         if task is None or task.cancelling():
             raise
         raise Unavailable("the call was cancelled by the sink's own client") from error
+
+
+def _encode_all(observations: list[Observation]) -> None:
+    for observation in observations:
+        wire.observation_json(observation)
 
 
 def _save_all(saver: SnapshotSaver, batch: list[_Parcel]) -> list[str | Permanent]:

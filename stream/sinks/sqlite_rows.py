@@ -41,7 +41,7 @@ def put(connection: apsw.Connection, observations: Iterable[Observation], stored
     for observation in observations:
         source = _source(connection, observation.source)
         captured_at = micros(observation.captured_at)
-        body = orjson.dumps(wire.observation_dict(observation))
+        body = wire.observation_json(observation)
         row = connection.execute("SELECT row FROM observations WHERE id = ?", (observation.id,)).get
         if row is None:
             row = connection.execute(

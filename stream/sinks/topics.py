@@ -70,8 +70,8 @@ class ObservationTopic:
         """
         detections_topic, alerts_topic = self._topics
         wanted: list[tuple[tuple[str, str], DefaultPublisher, wire.Outgoing]] = []
-        for observation in observations:
-            outgoing = self._encode(observation, detections_topic)
+        encoded = await asyncio.to_thread(self._encode_all, observations, detections_topic)
+        for observation, outgoing in zip(observations, encoded, strict=True):
             wanted.append(((detections_topic, observation.id), self._detections, outgoing))
         for alert in alerts:
             wanted.append(((alerts_topic, alert.id), self._alerts, wire.encode_alert(alert, alerts_topic)))
@@ -101,6 +101,10 @@ class ObservationTopic:
         if earlier is None:
             return True
         return earlier.done() and (earlier.cancelled() or earlier.exception() is not None)
+
+    def _encode_all(self, observations: Sequence[Observation], topic: str) -> list[wire.Outgoing]:
+        """On a thread: it makes the pictures' digests."""
+        return [self._encode(observation, topic) for observation in observations]
 
     def _encode(self, observation: Observation, topic: str) -> wire.Outgoing:
         outgoing = wire.encode_observation(observation, topic, self._vectors)

@@ -6,6 +6,7 @@ the collections, `weaviate_link` the connection, `weaviate_write` says what it t
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -180,9 +181,7 @@ class WeaviateStore:
                         " give the other model another name"
                     )
         stored_at = self._clock()
-        made = [rows.objects(observation, stored_at, self._noise) for observation in group]
-        regions = [region for _, found in made for region in found]
-        frames = [frame for frame, _ in made]
+        frames, regions = await asyncio.to_thread(rows.all_objects, group, stored_at, self._noise)
         await insert(client, place.regions, regions)  # first, so that an observation that can be seen has its regions
         await insert(client, place.frames, frames)
         doubtful = any(observation.id in self._doubtful for observation in group)

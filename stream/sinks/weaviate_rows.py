@@ -40,6 +40,14 @@ def model_of(observation: Observation) -> str:
     return observation.vectors[0].model if observation.vectors else NO_MODEL
 
 
+def all_objects(
+    observations: Sequence[Observation], stored_at: datetime, noise: np.random.Generator
+) -> tuple[list[Object], list[Object]]:
+    """The observations' objects, and those of all of their regions. On a thread: it makes the pictures' digests."""
+    made = [objects(observation, stored_at, noise) for observation in observations]
+    return [frame for frame, _ in made], [region for _, regions in made for region in regions]
+
+
 def objects(observation: Observation, stored_at: datetime, noise: np.random.Generator) -> tuple[Object, list[Object]]:
     """The observation's object, and one for each of its regions' vectors.
 
@@ -57,7 +65,7 @@ def objects(observation: Observation, stored_at: datetime, noise: np.random.Gene
         "objects": " ".join(labels),
         "text": " ".join(read.text for read in observation.text),
         "transcript": observation.transcript or "",
-        "body": orjson.dumps(wire.observation_dict(observation)).decode(),
+        "body": wire.observation_json(observation).decode(),
     }
     model = model_of(observation)
     vectors = [(n, v) for n, v in enumerate(observation.vectors) if v.model == model]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from stream.types.frames import (
     Admission,
     Box,
+    Digest,
     Event,
     FileEvent,
     Frame,
@@ -59,6 +60,7 @@ __all__ = [
     "Decoder",
     "Delivery",
     "Detection",
+    "Digest",
     "Event",
     "FileEvent",
     "Findings",

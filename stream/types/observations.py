@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.types.frames import Admission, Box, Quad, Traffic
+from stream.types.frames import Admission, Box, Digest, Quad, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Provenance:
     topic: str
     partition: int
     offset: int
-    sha256: str  # of the encoded picture or file span
+    sha256: Digest  # of the encoded picture; of a film's frame, of its luma
     pipeline: str  # pipeline revision: hash of models, tasks and preprocessing
     models: Mapping[str, str]
     demo: bool
@@ -119,6 +119,9 @@ class Observation:
     vectors: tuple[Vector, ...] = ()
     snapshot: str | None = None  # path below the snapshot folder
     derived_from: str | None = None  # id of the earlier observation whose caption this one carries
+    _json: bytes | None = field(
+        default=None, init=False, repr=False, compare=False
+    )  # wire.observation_json keeps it here
 
 
 @dataclass(frozen=True, slots=True)

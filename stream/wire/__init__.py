@@ -17,6 +17,7 @@ from stream.wire.observations import (
     encode_alert,
     encode_observation,
     observation_dict,
+    observation_json,
     parse_alert,
     parse_observation,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "image_type",
     "observation_dict",
     "observation_id",
+    "observation_json",
     "original_headers",
     "parse_alert",
     "parse_files",

@@ -16,6 +16,7 @@ from stream.types import (
     Alert,
     Box,
     Detection,
+    Digest,
     Media,
     Observation,
     Provenance,
@@ -54,13 +55,22 @@ def observation_dict(observation: Observation, vectors: bool = False) -> shapes.
             "topic": p.topic,
             "partition": p.partition,
             "offset": p.offset,
-            "sha256": p.sha256,
+            "sha256": str(p.sha256),
             "pipeline": p.pipeline,
             "models": dict(p.models),
             "demo": p.demo,
             "provider": p.provider,
         },
     }
+
+
+def observation_json(observation: Observation) -> bytes:
+    """The observation as JSON without its vectors' values; made once, because every output wants it. On a thread: it
+    makes the picture's digest."""
+    if observation._json is None:
+        object.__setattr__(observation, "_json", orjson.dumps(observation_dict(observation)))
+    assert observation._json is not None
+    return observation._json
 
 
 def _vector(vector: Vector, values: bool) -> shapes.VectorJson:
@@ -76,7 +86,7 @@ def encode_observation(observation: Observation, topic: str, vectors: bool = Fal
 
     Its timestamp is left to the producer: an archive filled in years later must not fall under the topic's retention.
     """
-    value = orjson.dumps(observation_dict(observation, vectors))
+    value = orjson.dumps(observation_dict(observation, vectors)) if vectors else observation_json(observation)
     pairs = ce.headers("observation", observation.source, observation.id, observation.captured_at, "application/json")
     return ce.Outgoing(topic, observation.source.encode(), value, pairs)
 
@@ -95,7 +105,7 @@ def parse_observation(value: bytes | Mapping[str, Any]) -> Observation:
             captured_at=_when(body["captured_at"]),
             media=Media(**body["media"]),
             gate=_gate(body["gate"]),
-            provenance=Provenance(**body["provenance"]),
+            provenance=_provenance(body["provenance"]),
             objects=tuple(Detection(d["label"], d["score"], Box(*d["box"])) for d in body["objects"]),
             caption=body["caption"],
             text=tuple(TextRead(t["text"], t["score"], None if t["quad"] is None else _quad(t)) for t in body["text"]),
@@ -111,6 +121,10 @@ def parse_observation(value: bytes | Mapping[str, Any]) -> Observation:
 def _gate(body: Mapping[str, Any]) -> Admission:
     reason = Reason(body["reason"])
     return Admission(reason not in _TURNED_AWAY, reason, body["score"], tuple(Box(*box) for box in body["boxes"]))
+
+
+def _provenance(body: Mapping[str, Any]) -> Provenance:
+    return Provenance(**{**body, "sha256": Digest(_text(body["sha256"]))})
 
 
 def _quad(body: Mapping[str, Any]) -> tuple[float, float, float, float, float, float, float, float]:

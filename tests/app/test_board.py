@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from stream.app.board import Board, Load
-from stream.types import Admission, Alert, Box, Detection, Media, Observation, Provenance, Reason
+from stream.types import Admission, Alert, Box, Detection, Digest, Media, Observation, Provenance, Reason
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ORIGIN = Provenance("frames", 0, 0, "", "p", {}, demo=True, provider="CPU")
+ORIGIN = Provenance("frames", 0, 0, Digest(""), "p", {}, demo=True, provider="CPU")
 
 
 def seen(number: int, caption: str, source: str = "yard") -> Observation:

@@ -14,7 +14,7 @@ from stream.__main__ import main
 from stream.app.engine import load_embedder
 from stream.config import load
 from stream.sinks import SqliteStore
-from stream.types import Admission, Box, Detection, Media, Observation, Provenance, Reason, TextRead, Vector
+from stream.types import Admission, Box, Detection, Digest, Media, Observation, Provenance, Reason, TextRead, Vector
 
 NOW = datetime.now(UTC)
 SINCE = (NOW - timedelta(minutes=5)).isoformat()
@@ -34,7 +34,7 @@ def seen(number: int, caption: str, vector: Vector) -> Observation:
         captured_at=NOW - timedelta(hours=number),
         media=Media(320, 240),
         gate=Admission(True, Reason.MOTION),
-        provenance=Provenance("frames", 0, number, "ab", "cd", {}, True, "CPUExecutionProvider"),
+        provenance=Provenance("frames", 0, number, Digest("ab"), "cd", {}, True, "CPUExecutionProvider"),
         objects=(Detection("car", 0.9, Box(1, 2, 30, 40)),),
         caption=caption,
         text=(TextRead("B-XY 12", 0.8),),

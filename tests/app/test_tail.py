@@ -20,6 +20,7 @@ from stream.types import (
     Alert,
     Box,
     Detection,
+    Digest,
     FileEvent,
     FrameEvent,
     LedgerEntry,
@@ -39,7 +40,7 @@ SEEN = Observation(
     captured_at=WHEN,
     media=Media(320, 240),
     gate=Admission(True, Reason.MOTION),
-    provenance=Provenance("frames", 0, 1, "ab", "cd", {}, True, "CPUExecutionProvider"),
+    provenance=Provenance("frames", 0, 1, Digest("ab"), "cd", {}, True, "CPUExecutionProvider"),
     objects=(Detection("car", 0.91, Box(1, 2, 30, 40)),),
     caption="a red car\x1b]0;evil\x07",
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.types import Admission, Box, Detection, Media, Observation, Provenance, Reason
+from stream.types import Admission, Box, Detection, Digest, Media, Observation, Provenance, Reason
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -20,7 +20,9 @@ def make(at_s: float = 0.0, *objects: Detection, source: str = "drive", **change
         "captured_at": NOON + timedelta(seconds=at_s),
         "media": Media(1000, 500),
         "gate": Admission(True, Reason.MOTION),
-        "provenance": Provenance("frames", 0, 1, "ab", "cd", {"describe": "demo@1"}, True, "CPUExecutionProvider"),
+        "provenance": Provenance(
+            "frames", 0, 1, Digest("ab"), "cd", {"describe": "demo@1"}, True, "CPUExecutionProvider"
+        ),
         "objects": objects,
         **changes,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from stream.types import (
     Alert,
     Box,
     Detection,
+    Digest,
     Frame,
     Media,
     Observation,
@@ -51,7 +53,9 @@ def observation(number: int = 0, **changes: Any) -> Observation:
         "captured_at": START + timedelta(seconds=number),
         "media": Media(640, 480, uri="file:///x/y%20z.jpg", offset_s=1.5),
         "gate": Admission(True, Reason.MOTION, 0.5, (BOX,)),
-        "provenance": Provenance("frames", 3, 42 + number, "0" * 64, "abcdef012345", {"embed": MODEL}, True, "cpu"),
+        "provenance": Provenance(
+            "frames", 3, 42 + number, Digest("0" * 64), "abcdef012345", {"embed": MODEL}, True, "cpu"
+        ),
         "objects": (Detection("car", 0.75, BOX),),
         "caption": "a red car in the driveway",
         "text": (TextRead("SKI 2026", 0.5, (1, 2, 3, 2, 3, 4, 1, 4)),),
@@ -91,3 +95,15 @@ def frame(encoded: bytes | None = None, media_type: str | None = None, captured_
         encoded=encoded,
         media_type=media_type,
     )
+
+
+class Noted(Digest):
+    """A digest that remembers on which threads it was asked for."""
+
+    def __init__(self, picture: bytes) -> None:
+        super().__init__(picture)
+        self.threads: list[threading.Thread] = []
+
+    def __str__(self) -> str:
+        self.threads.append(threading.current_thread())
+        return super().__str__()

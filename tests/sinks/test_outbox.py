@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from stream import wire
 from stream.errors import BadMedia, Misconfigured, SeestreamError, StoreUnavailable, Unavailable
 from stream.sinks import Outbox, Snapshots
 from stream.types import Alert, Frame, Observation
-from tests.sinks.made import START, alert, frame, observation
+from tests.sinks.made import START, Noted, alert, frame, observation
 
 
 class Recorder:
@@ -54,6 +57,22 @@ async def test_many_callers_share_batches_in_their_order() -> None:
     for sink in sinks:
         assert [len(call) for call in sink.calls] == [40, 40, 20]
         assert [seen.id for seen in sink.observations] == [row.id for row in rows]
+
+
+async def test_what_every_sink_needs_is_made_once_on_a_thread() -> None:
+    digest, before = Noted(b"picture"), []
+
+    class Reads:
+        async def write(self, observations: Sequence[Observation], alerts: Sequence[Alert]) -> None:
+            before.append(list(digest.threads))
+            assert [wire.parse_observation(wire.observation_json(one)).id for one in observations] == [one.id]
+
+    one = observation()
+    one = dataclasses.replace(one, provenance=dataclasses.replace(one.provenance, sha256=digest))
+    async with Outbox([Reads(), Reads()], None) as outbox:
+        await outbox.write(one, [], frame())
+    assert before == [digest.threads] * 2 and len(digest.threads) == 1
+    assert digest.threads[0] is not threading.main_thread()
 
 
 async def test_the_snapshot_is_on_disk_and_named_before_a_sink_sees_it(tmp_path: Path) -> None:

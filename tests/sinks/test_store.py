@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import threading
 from datetime import timedelta
 
 import numpy as np
@@ -12,7 +14,7 @@ from stream.errors import Misconfigured
 from stream.sinks import SqliteStore, WeaviateStore
 from stream.types import Observation, Query, TextRead
 from tests.sinks.conftest import Clock
-from tests.sinks.made import BOX, DIMS, MODEL, START, axis, observation, vector
+from tests.sinks.made import BOX, DIMS, MODEL, START, Noted, axis, observation, vector
 
 Stores = SqliteStore | WeaviateStore
 
@@ -36,6 +38,15 @@ async def test_what_was_written_comes_back_whole(store: Stores) -> None:
     for got, given in zip(found.vectors, written.vectors, strict=True):
         assert got.values.dtype == np.float32
         assert float(got.values @ given.values) > 0.9999
+
+
+async def test_the_pictures_digest_is_made_on_a_thread(store: Stores) -> None:
+    digest = Noted(b"picture")
+    one = observation()
+    await store.write([dataclasses.replace(one, provenance=dataclasses.replace(one.provenance, sha256=digest))], [])
+    assert digest.threads and threading.main_thread() not in digest.threads
+    kept = await store.get(one.id)
+    assert kept is not None and str(kept.provenance.sha256) == hashlib.sha256(b"picture").hexdigest()
 
 
 async def test_an_unknown_id_is_none(store: Stores) -> None:

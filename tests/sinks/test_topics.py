@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
+import threading
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -20,7 +22,7 @@ from stream.sinks import Blobs, EventPublisher, ObservationTopic
 from stream.sinks.topics import INLINE_BYTES
 from stream.types import FileEvent, FrameEvent, Record, Sink, TextRead
 from tests.services.kafka import Kafka
-from tests.sinks.made import MODEL, START, alert, axis, observation, vector
+from tests.sinks.made import MODEL, START, Noted, alert, axis, observation, vector
 
 JPEG = b"\xff\xd8\xff\xe0 picture"
 
@@ -81,6 +83,17 @@ async def length(bootstrap: str, name: str) -> int:
 
 def headers(record: Record) -> dict[str, bytes | None]:
     return dict(record.headers)
+
+
+async def test_the_pictures_digest_is_made_on_a_thread(bootstrap: str, broker: KafkaBroker) -> None:
+    digest, detections = Noted(b"picture"), topic()
+    one = observation()
+    one = dataclasses.replace(one, provenance=dataclasses.replace(one.provenance, sha256=digest))
+    await ObservationTopic(broker, detections, topic()).write([one], [])
+    assert digest.threads and threading.main_thread() not in digest.threads
+    (record,) = await read(bootstrap, detections, 1)
+    seen = wire.parse_observation(record.value or b"")
+    assert str(seen.provenance.sha256) == hashlib.sha256(b"picture").hexdigest()
 
 
 async def test_observations_and_alerts_are_on_their_topics(broker: KafkaBroker, bootstrap: str) -> None:

@@ -14,6 +14,7 @@ from stream.types import (
     Alert,
     Box,
     Detection,
+    Digest,
     Hit,
     Media,
     Observation,
@@ -90,7 +91,7 @@ def seen(number: int, colour: str = "red", **changes) -> Observation:
         "media": Media(640, 480),
         "gate": Admission(True, Reason.MOTION, 0.5, (Box(80, 200, 420, 420),)),
         "provenance": Provenance(
-            "frames", 0, number, "ab", "cd", {"describe": "demo@1"}, False, "CPUExecutionProvider"
+            "frames", 0, number, Digest("ab"), "cd", {"describe": "demo@1"}, False, "CPUExecutionProvider"
         ),
         "objects": (Detection("car", 0.93, Box(100, 220, 400, 400)), Detection("tree", 0.61, Box(470, 10, 630, 380))),
         "caption": f"A {colour} car is parked on the driveway.",
