@@ -16,7 +16,7 @@ from stream.app.describe import Describer
 from stream.app.gates import Gates, GateStates
 from stream.app.load import LoadMeter
 from stream.app.service import client_arguments
-from stream.consume import Backfill, Caution, Consumer, DeadLetterTopic, Ledger, Limits
+from stream.consume import LATER, LIVE, UPLOADS, Backfill, Caution, Consumer, DeadLetterTopic, Ledger, Limits
 from stream.gate import Novelty, Sampler
 from stream.pipeline import Limits as PipelineLimits
 from stream.pipeline import Pipeline, Seen, Watcher
@@ -156,7 +156,7 @@ def _backfill(settings: Settings, broker: KafkaBroker, bootstrap: str, sampler: 
         bootstrap,
         kafka.frames,
         kafka.ledger,
-        (f"{kafka.group}-live", f"{kafka.group}-backfill"),
+        (kafka.group + LIVE, kafka.group + LATER),
         wire.parse_frame,
         DeadLetterTopic(broker, kafka.dead_letters),
         Ledger(broker, kafka.ledger),
@@ -199,10 +199,10 @@ def _consumers(settings: Settings, broker: KafkaBroker) -> list[Consumer]:
     dead, ledger = DeadLetterTopic(broker, kafka.dead_letters), Ledger(broker, kafka.ledger)
     live = Limits.live(settings.sampling.max_age_s)
     classes = (
-        (kafka.frames, "live", Traffic.LIVE, wire.parse_frame, live),
-        (kafka.files, "uploads", Traffic.UPLOAD, wire.parse_files, Limits()),
+        (kafka.frames, LIVE, Traffic.LIVE, wire.parse_frame, live),
+        (kafka.files, UPLOADS, Traffic.UPLOAD, wire.parse_files, Limits()),
     )
     return [
-        Consumer(broker, topic, f"{kafka.group}-{name}", traffic, parse, dead, ledger, limits, caution)
+        Consumer(broker, topic, kafka.group + name, traffic, parse, dead, ledger, limits, caution)
         for topic, name, traffic, parse, limits in classes
     ]

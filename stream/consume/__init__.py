@@ -8,7 +8,7 @@ At least once: what was not settled is delivered again, and ids make a second ti
 acknowledged; an upload ends processed or dead, a live frame processed, gated, shed or dead, and the ledger says which.
 """
 
-from stream.consume.audit import Account, audit
+from stream.consume.audit import LATER, LIVE, UPLOADS, Account, audit
 from stream.consume.backfill import Backfill
 from stream.consume.caution import Caution
 from stream.consume.consumer import Consumer
@@ -18,6 +18,9 @@ from stream.consume.limits import Limits
 from stream.consume.scan import committed_offsets, scan
 
 __all__ = [
+    "LATER",
+    "LIVE",
+    "UPLOADS",
     "Account",
     "Backfill",
     "Caution",

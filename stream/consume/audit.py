@@ -21,8 +21,8 @@ from stream.types import LedgerEntry
 Place = tuple[str, str, int]
 """Group, topic, partition."""
 
-LATER = "-backfill"
-"""Ends the name of the group to which what PREFIX-live shed is accounted when it was looked at after all."""
+LIVE, UPLOADS, LATER = "-live", "-uploads", "-backfill"
+"""End the groups' names. To LATER is accounted what LIVE shed and was looked at after all."""
 
 
 @dataclass(slots=True)
@@ -45,6 +45,16 @@ class Account:
     committed: int | None = None
     problems: list[str] = field(default_factory=list)
 
+    def add(self, entry: LedgerEntry) -> None:
+        """The entry's offsets follow on those before."""
+        self.entries += 1
+        self.end = max(self.end, entry.end)
+        self.processed += entry.processed
+        self.gated += entry.gated
+        self.shed += entry.shed
+        self.dead += entry.dead
+        self.absent += entry.absent
+
     @property
     def balances(self) -> bool:
         return not self.problems
@@ -57,7 +67,7 @@ def audit(entries: Iterable[LedgerEntry], committed: Mapping[Place, int] | None 
         by_place[entry.group, entry.topic, entry.partition].append(entry)
     accounts = []
     for place in sorted(by_place):
-        live = by_place.get((place[0].removesuffix(LATER) + "-live", *place[1:]), [])
+        live = by_place.get((place[0].removesuffix(LATER) + LIVE, *place[1:]), [])
         if place[0].endswith(LATER):
             account = _later_account(place, by_place[place], live)
         else:
@@ -71,7 +81,7 @@ def audit(entries: Iterable[LedgerEntry], committed: Mapping[Place, int] | None 
 def _account(place: Place, entries: Sequence[LedgerEntry]) -> Account:
     account = Account(*place, generations=len({entry.generation for entry in entries}))
     kept = _current(entries)
-    account.entries, account.superseded = len(kept), len(set(entries)) - len(kept)
+    account.superseded = len(set(entries)) - len(kept)
     account.start = account.end = kept[0].start
     for entry in kept:
         if entry.start > account.end:
@@ -79,9 +89,7 @@ def _account(place: Place, entries: Sequence[LedgerEntry]) -> Account:
         elif entry.start < account.end:
             account.problems.append(f"overlap: offsets {entry.start} to {account.end - 1} are accounted for twice")
         _check(entry, account)
-        account.end = max(account.end, entry.end)
-        for name in ("processed", "gated", "shed", "dead", "absent"):
-            setattr(account, name, getattr(account, name) + getattr(entry, name))
+        account.add(entry)
     return account
 
 
@@ -95,14 +103,11 @@ def _later_account(place: Place, entries: Sequence[LedgerEntry], live: Sequence[
         if entry.end <= account.end:
             account.superseded += 1  # two owners did it, one after the other: its outputs have the same ids
             continue
-        account.entries += 1
         _check(entry, account)
         inside = any(first <= entry.start and entry.end - 1 <= last for first, last in shed)
         if not inside and entry.start >= known_from:
             account.problems.append(f"back-filled {entry.start} to {entry.end - 1}, which were not all shed")
-        account.end = entry.end
-        for name in ("processed", "gated", "shed", "dead", "absent"):
-            setattr(account, name, getattr(account, name) + getattr(entry, name))
+        account.add(entry)
     return account
 
 

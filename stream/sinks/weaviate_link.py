@@ -78,8 +78,9 @@ class Link:
                 await self._leave(client)
 
     async def close(self) -> None:
+        """At once, or when the last call under way is over."""
         client, self._client = self._client, None
-        if client is not None:
+        if client is not None and not self._calls[id(client)]:
             await client.close()
 
     async def _connected(self) -> weaviate.WeaviateAsyncClient:

@@ -147,3 +147,31 @@ async def test_what_is_repeated_is_looked_for_before_it_is_acknowledged(
         await store.write(several, [])
         assert {seen.id for seen in await store.recent()} == {observation(n).id for n in range(4)}
         await drop_collections(store)
+
+
+async def test_after_a_failure_the_writes_that_follow_are_looked_for_too(
+    weaviate: Weaviate, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with new_weaviate_store(weaviate, clock, settle_s=0.0) as store:
+        await store.write([observation(0, vectors=(vector(0),))], [])
+        store._wary_until = 0.0  # as a minute later
+
+        async def lost(*_: object) -> None:
+            """As a server that was killed after it had acknowledged."""
+
+        async def refused(*_: object) -> None:
+            raise StoreUnavailable("not now")
+
+        first, second = observation(1, vectors=(vector(1),)), observation(2, vectors=(vector(2),))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "insert", refused)
+            with pytest.raises(StoreUnavailable, match="not now"):
+                await store.write([first], [])
+        await store.write([first], [])
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "insert", lost)
+            with pytest.raises(StoreUnavailable, match="does not find 1 of 1"):
+                await store.write([second], [])
+        await store.write([second], [])
+        assert len(await store.recent()) == 3
+        await drop_collections(store)
