@@ -44,3 +44,11 @@ def test_links_between_documents_lead_somewhere() -> None:
             if not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)} -> {target}")
     assert broken == []
+
+
+def test_every_documented_setting_is_read_by_the_program() -> None:
+    named = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    assert len(named) > 50
+    rooms = [path for path in (ROOT / "stream").rglob("*.py") if path.parent.name != "config"]
+    read = set(re.findall(r"\.(\w+)", "\n".join(path.read_text() for path in rooms)))
+    assert [name for name in named if name.split(".")[-1].removesuffix("[]") not in read] == []

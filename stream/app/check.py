@@ -90,18 +90,14 @@ async def _kafka(settings: Settings) -> str:
     kafka = settings.kafka
     if kafka.bootstrap == "embedded":
         return "embedded: in this process, in memory, not durable"
-    from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, **service.client_arguments(settings))
     try:
-        await admin.start()
-        there = set(await admin.list_topics())
+        async with service.admin(settings, kafka.bootstrap) as admin:
+            there = set(await admin.list_topics())
     except (KafkaError, OSError) as error:
         raise service.no_broker(kafka.bootstrap, error) from error
-    finally:
-        await admin.close()
-    missing = ", ".join(sorted(service.topics(kafka) - there))
+    missing = ", ".join(sorted(set(kafka.topics) - there))
     return f"{kafka.bootstrap}; " + (f"will be created: {missing}" if missing else "all topics are there")
 
 

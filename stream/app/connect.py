@@ -42,24 +42,21 @@ async def started(app: Any, bootstrap: str) -> AsyncIterator[None]:
 
 async def ensure_topics(settings: Settings, bootstrap: str) -> None:
     """Creates the topics that are not there: the first that is asked of the broker. Raises: BrokerUnavailable."""
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+    from aiokafka.admin import NewTopic
     from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
     kafka = settings.kafka
     if kafka.bootstrap == "embedded":
         return
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **service.client_arguments(settings))
     try:
-        await admin.start()
-        missing = sorted(service.topics(kafka) - set(await admin.list_topics()))
-        if missing:
+        async with service.admin(settings, bootstrap) as admin:
+            missing = sorted(set(kafka.topics) - set(await admin.list_topics()))
             asked = [NewTopic(name, kafka.partitions, kafka.replication) for name in missing]
-            for told in (await admin.create_topics(asked)).to_object()["topic_errors"]:
-                if told["error_code"] not in (0, TopicAlreadyExistsError.errno):  # another process may have been first
-                    raise for_code(told["error_code"])(f"topic {told['topic']}")
+            answers = (await admin.create_topics(asked)).to_object()["topic_errors"] if asked else []
+        for told in answers:
+            if told["error_code"] not in (0, TopicAlreadyExistsError.errno):  # another process may have been first
+                raise for_code(told["error_code"])(f"topic {told['topic']}")
     except KafkaConnectionError as error:
         raise service.no_broker(bootstrap, error) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise errors.BrokerUnavailable(f"cannot see or create the topics at {bootstrap}: {error!r}") from error
-    finally:
-        await admin.close()

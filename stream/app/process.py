@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -197,10 +198,11 @@ def _consumers(settings: Settings, broker: KafkaBroker) -> list[Consumer]:
     kafka = settings.kafka
     caution = Caution()
     dead, ledger = DeadLetterTopic(broker, kafka.dead_letters), Ledger(broker, kafka.ledger)
-    live = Limits.live(settings.sampling.max_age_s)
+    uploads = Limits(max_attempts=kafka.attempts)
+    live = dataclasses.replace(Limits.live(settings.sampling.max_age_s), max_attempts=kafka.attempts)
     classes = (
         (kafka.frames, LIVE, Traffic.LIVE, wire.parse_frame, live),
-        (kafka.files, UPLOADS, Traffic.UPLOAD, wire.parse_files, Limits()),
+        (kafka.files, UPLOADS, Traffic.UPLOAD, wire.parse_files, uploads),
     )
     return [
         Consumer(broker, topic, kafka.group + name, traffic, parse, dead, ledger, limits, caution)

@@ -12,6 +12,7 @@ from stream import __version__, errors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aiokafka.admin import AIOKafkaAdminClient
     from faststream.asgi import AsgiFastStream
     from faststream.asgi.types import ASGIApp
     from faststream.kafka import KafkaBroker
@@ -68,11 +69,6 @@ def client_arguments(settings: Settings) -> dict[str, Any]:
     return parse_security(security_of(settings.kafka))
 
 
-def topics(kafka: Kafka) -> set[str]:
-    """All that the settings name."""
-    return {kafka.frames, kafka.files, kafka.detections, kafka.alerts, kafka.dead_letters, kafka.ledger}
-
-
 def no_broker(bootstrap: str, error: Exception) -> errors.BrokerUnavailable:
     """What to say when nothing, or nothing that speaks Kafka to us, is at the address."""
     return errors.BrokerUnavailable(
@@ -108,21 +104,21 @@ def asgi_service(
     )
 
 
-async def reach(settings: Settings, bootstrap: str) -> None:
-    """Asks the brokers who they are. Raises: BrokerUnavailable.
-
-    First of all, because a FastStream broker that cannot connect leaves its producer open, and aiokafka complains of it.
-    """
+@asynccontextmanager
+async def admin(settings: Settings, bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that asks the brokers about themselves, connected. Raises: BrokerUnavailable, when none answers."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **client_arguments(settings))
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **client_arguments(settings))
     try:
-        await admin.start()
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise no_broker(bootstrap, error) from error
+        try:
+            await client.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise no_broker(bootstrap, error) from error
+        yield client
     finally:
-        await admin.close()
+        await client.close()
 
 
 @asynccontextmanager
@@ -134,7 +130,8 @@ async def connected(settings: Settings) -> AsyncIterator[KafkaBroker]:
     from aiokafka.errors import KafkaError
 
     bootstrap = bootstrap_of(settings)
-    await reach(settings, bootstrap)
+    async with admin(settings, bootstrap):
+        pass  # a FastStream broker that cannot connect leaves its producer open, and aiokafka complains of it
     broker = kafka_broker(settings, bootstrap)
     try:
         await broker.start()

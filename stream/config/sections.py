@@ -39,7 +39,7 @@ class Kafka(Section):
     password: SecretStr | None = Field(None, description="SASL password (or `password_file`)")
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="SASL mechanism")
     ca: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates")
-    attempts: int = Field(3, ge=1, description="crashes of the process on one record before it becomes a dead letter")
+    attempts: int = Field(5, ge=1, description="crashes of the process on one record before it becomes a dead letter")
 
     @model_validator(mode="before")
     @classmethod
@@ -53,10 +53,14 @@ class Kafka(Section):
             raise ValueError(f"must be host:port, or several by comma, without a scheme, not {value!r}")
         return value
 
+    @property
+    def topics(self) -> list[str]:
+        """All that are named here."""
+        return [self.frames, self.files, self.detections, self.alerts, self.dead_letters, self.ledger]
+
     @model_validator(mode="after")
     def _one_topic_for_each(self) -> Self:
-        names = (self.frames, self.files, self.detections, self.alerts, self.dead_letters, self.ledger)
-        for name, times in Counter(names).items():
+        for name, times in Counter(self.topics).items():
             if times > 1:
                 raise ValueError(f"the topic {name!r} is named {times} times: each purpose needs its own")
         return self
@@ -194,7 +198,11 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(RetentionSettings(), description="how long things are kept")
     web: Web = Field(Web(), description="the page and the API")
     decode_workers: int = Field(2, ge=1, le=64, description="decoding threads a traffic class")
-    in_flight_mb: int = Field(256, ge=1, description="memory for events that were fetched and are not settled")
+    in_flight_mb: int = Field(
+        256,
+        ge=1,
+        description="memory for frames on their way to the models, for each of live frames, uploads and back-fill",
+    )
 
     @model_validator(mode="before")
     @classmethod

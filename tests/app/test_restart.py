@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stream import config
 from stream.app.worker import Quiet, open_worker
-from stream.types import Alert, Delivery, FrameEvent, Observation, Outcome, Reason
+from stream.types import Alert, Delivery, FrameEvent, Observation, Outcome, Reason, Traffic
 from tests import PATIENCE_S
 from tests.app.test_bad_input import jpeg
 from tests.fakes import KnownModels
@@ -56,3 +56,12 @@ async def test_cool_downs_and_backgrounds_outlive_the_process(tmp_path: Path) ->
     second = await one_life(tmp_path, [now + timedelta(seconds=10 + number / 5) for number in range(6)])
     assert [seen.gate.reason for seen in second.observations] == [Reason.WARM_UP] * 3
     assert second.alerts == [], "the rule is still cooling down"
+
+
+async def test_the_settings_bound_what_the_groups_do(tmp_path: Path) -> None:
+    settings = config.load(data_dir=tmp_path, kafka={"attempts": 2}, sampling={"max_age_s": 7})
+    async with open_worker(settings, frozenset({"process"}), lambda worker: Quiet(), KnownModels()) as worker:
+        assert worker.process is not None
+        limits = {consumer.traffic: consumer.limits for consumer in worker.process.consumers}
+    assert [limits[traffic].max_attempts for traffic in Traffic] == [2, 2]
+    assert (limits[Traffic.LIVE].max_age_s, limits[Traffic.UPLOAD].max_age_s) == (7, None)
