@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints an account for each partition. Raises: Misconfigured, BrokerUnavailable."""
+    common.set_up_logging("WARNING", ends=True)
     settings = common.settings_of(args)
     accounts = asyncio.run(accounts_of(settings, args.bootstrap or service.bootstrap_of(settings), args.group))
     if args.json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -36,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    common.set_up_logging("ERROR")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says is in the table
+    common.set_up_logging("ERROR", ends=True)
     settings = common.settings_of(args)
     findings = asyncio.run(_check_all(settings))
     models_well = not any(finding.fault for finding in findings if finding.name == "models")

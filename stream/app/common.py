@@ -28,12 +28,17 @@ def settings_of(args: argparse.Namespace, **overrides: Any) -> Settings:
     return config.load(args.config, data_dir=args.data.expanduser().resolve() if args.data else None, **overrides)
 
 
-def set_up_logging(level: str = "INFO") -> None:
-    """One line a message on stderr; libraries speak from WARNING on."""
+def set_up_logging(level: str = "INFO", *, ends: bool = False) -> None:
+    """One line a message on stderr; libraries speak from WARNING on.
+
+    `ends`: a command that ends by itself, and says then in one line what the Kafka client says in several.
+    """
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[_Stderr()]
     )
     logging.getLogger("stream").setLevel(os.environ.get("SEESTREAM_LOG", level))
+    if ends:
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 class _Stderr(logging.StreamHandler[TextIO]):

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises: Misconfigured, BrokerUnavailable."""
+    common.set_up_logging("WARNING", ends=True)
     settings = common.settings_of(args)
     bootstrap = args.bootstrap or service.bootstrap_of(settings)
     letters = asyncio.run(_letters(settings, bootstrap))

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    common.set_up_logging("WARNING")
+    common.set_up_logging("WARNING", ends=True)
     settings = common.settings_of(args)
     tally = asyncio.run(_submit(args, settings))
     print(

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints record after record until Ctrl-C. Raises: Misconfigured, BrokerUnavailable."""
+    common.set_up_logging("WARNING", ends=args.once)
     settings = common.settings_of(args)
     since = _since(args.since or ("start" if args.once else None), datetime.now(UTC))
     kind, topic = topic_of(settings, args.topic)

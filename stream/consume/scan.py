@@ -38,7 +38,7 @@ async def scan(bootstrap: str, topic: str, client: Mapping[str, Any] | None = No
         async for record in _read(consumer, topic):
             yield record
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"cannot read topic {topic!r} at {bootstrap}: {error!r}") from error
+        raise BrokerUnavailable(f"cannot read topic {topic!r} at {bootstrap}: {error}") from error
     finally:
         await consumer.stop()
 
@@ -73,7 +73,7 @@ async def committed_offsets(
         # Named one by one: the embedded broker has no answer for all partitions of a group.
         found = {group: await _offsets_of(admin, group, tps) for group, tps in by_group.items()}
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"cannot read committed offsets at {bootstrap}: {error!r}") from error
+        raise BrokerUnavailable(f"cannot read committed offsets at {bootstrap}: {error}") from error
     finally:
         await admin.close()
     return {

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -31,6 +35,7 @@ from stream.types import (
     Record,
 )
 from tests import PATIENCE_S
+from tests.services.process import free_ports
 
 WHEN = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 SEEN = Observation(
@@ -228,3 +233,16 @@ def test_without_an_embedded_broker_running_it_says_so(tmp_path, capsys):
     assert main(["tail", "alerts", "--data", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("seestream: ") and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["tail", "frames", "--once"], ["audit"], ["dead", "list"], ["submit", "a.jpg"]], ids=lambda it: it[0]
+)
+def test_a_command_that_finds_no_broker_says_so_in_one_line(tmp_path: Path, command: list[str]) -> None:
+    [port] = free_ports(1)
+    there = {**os.environ, "SEESTREAM__KAFKA__BOOTSTRAP": f"127.0.0.1:{port}"}
+    arguments = [sys.executable, "-m", "stream", *command, "--data", str(tmp_path)]
+    ended = subprocess.run(arguments, env=there, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert ended.returncode != 0 and not ended.stdout
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("seestream: ") and f"127.0.0.1:{port}" in line
