@@ -22,7 +22,8 @@ def quantise(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)
     said = json.loads((target / "manifest.json").read_text())
-    for path in sorted(target.rglob("*.onnx")):
+    other = (*filter(None, SUFFIXES.values()), "_quantized")
+    for path in sorted(path for path in target.rglob("*.onnx") if not path.stem.endswith(other)):
         small = path.with_name(f"{path.stem}{SUFFIXES['int8']}.onnx")
         save(int8(onnx.load(path)), small)
         sizes = (path.stat().st_size / 1e6, small.stat().st_size / 1e6)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
 from stream.types import Alert, Box, Observation
+from stream.web.ask import MAX_LIMIT
 from stream.web.groups import Group
 
 _HUES = 6
@@ -69,7 +70,7 @@ def result(found: Group, root: str, *, ranked: bool) -> Card:
         more=len(found.more),
         more_iso=(_iso(first), _iso(last)),
         more_times=(f"{first.astimezone():%H:%M:%S}", f"{last.astimezone():%H:%M:%S}"),
-        more_link=f"{root}/?{urlencode(asked | {'limit': '200'})}",
+        more_link=f"{root}/?{urlencode(asked | {'limit': str(MAX_LIMIT)})}",
     )
 
 
