@@ -199,12 +199,11 @@ class JsonLines:
         self._write = write
 
     def seen(self, observation: Observation, alerts: Sequence[Alert]) -> None:
-        import orjson
 
         from stream import wire
 
         self.board.seen(observation, alerts)
-        self._write(orjson.dumps(wire.observation_dict(observation)).decode() + "\n")
+        self._write(wire.observation_json(observation).decode() + "\n")
         sys.stdout.flush()
 
     def settled(self, delivery: Delivery, outcome: Outcome) -> None:

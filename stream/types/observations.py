@@ -119,9 +119,7 @@ class Observation:
     vectors: tuple[Vector, ...] = ()
     snapshot: str | None = None  # path below the snapshot folder
     derived_from: str | None = None  # id of the earlier observation whose caption this one carries
-    _json: bytes | None = field(
-        default=None, init=False, repr=False, compare=False
-    )  # wire.observation_json keeps it here
+    _json: bytes | None = field(default=None, init=False, repr=False, compare=False)  # kept by wire.observation_json
 
 
 @dataclass(frozen=True, slots=True)
