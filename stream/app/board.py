@@ -199,7 +199,6 @@ class JsonLines:
         self._write = write
 
     def seen(self, observation: Observation, alerts: Sequence[Alert]) -> None:
-
         from stream import wire
 
         self.board.seen(observation, alerts)
