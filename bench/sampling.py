@@ -85,7 +85,7 @@ class Simulation:
 
     def _begin(self) -> None:
         """An interval begins."""
-        self._looked = self._consumed = self._waited = self._ended = 0
+        self._looked = self._consumed = self._ended = 0
         self._waits_s = self._compute_s = 0.0
 
     def _work(self, now_s: float, until_s: float) -> None:
@@ -98,7 +98,6 @@ class Simulation:
             started = max(self._free_at, arrived)
             self._look(started)
             self._waits_s += started - arrived
-            self._waited += 1
             self._ended += 1
             self.looks[camera] = self.looks.get(camera, 0) + 1
             self.ages.append(self._free_at - captured)
@@ -127,7 +126,7 @@ class Simulation:
                 START + timedelta(seconds=now_s),
                 self._looked,
                 min(1.0, self._compute_s / self.interval_s),
-                self._waits_s / self._waited if self._waited else 0.0,
+                self._waits_s / self._ended if self._ended else 0.0,
                 len(self._log) + len(self._queue),
                 self._consumed,
                 self._ended,

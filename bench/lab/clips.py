@@ -243,10 +243,3 @@ def decoded(packets: Iterable[bytes]) -> Iterator[Luma]:
         for picture in decoder.decode(packet):
             plane = np.frombuffer(picture.planes[0], np.uint8).reshape(HEIGHT, picture.planes[0].line_size)
             yield plane[:, :WIDTH].copy()
-
-
-def compressed(clip: Iterable[Labelled]) -> Iterator[Labelled]:
-    """The same clip through H.264."""
-    whole = list(clip)
-    for luma, (_, truths) in zip(decoded(encoded(iter(whole))), whole, strict=True):
-        yield luma, truths

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.lab.clips import compressed, render
+from bench.lab.clips import decoded, encoded, render
 from bench.lab.peers import DETECTORS
 from stream.gate import MotionGate
 
@@ -27,8 +27,8 @@ _SKIP, _TAKE = 60, 150  # frames: the warm-up is not what a camera costs
 
 
 def _pictures(name: str, size: tuple[int, int]) -> list[Luma]:
-    clip = islice(compressed(render(name, 0)), _SKIP + _TAKE)
-    return [luma if size == (1280, 720) else cv2.resize(luma, size, interpolation=cv2.INTER_LINEAR) for luma, _ in clip]
+    clip = decoded(encoded(islice(render(name, 0), _SKIP + _TAKE)))
+    return [luma if size == (1280, 720) else cv2.resize(luma, size, interpolation=cv2.INTER_LINEAR) for luma in clip]
 
 
 def _mean_ms(calls: Callable[[int], object], count: int) -> float:

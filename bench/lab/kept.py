@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.lab.score import Score
 
-_SOURCES = ("actors.py", "clips.py", "peers.py", "scenery.py", "score.py", "weather.py")
+_SOURCES = ("actors.py", "clips.py", "judge.py", "peers.py", "scenery.py", "score.py", "weather.py")
 _LENGTH = struct.Struct("<I")
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import gate_lab
-from bench.lab import kept
+from bench.lab import judge, kept
 from bench.lab.clips import decoded, encoded, render
 from bench.lab.kept import Kept
 from bench.lab.score import Score
@@ -41,10 +40,10 @@ def test_peers_are_judged_once_and_the_gate_every_time(tmp_path: Path, monkeypat
         judged.append(detectors)
         return {detector: Score(frames=len(detector)) for detector in detectors}
 
-    monkeypatch.setattr(gate_lab, "folder", lambda: tmp_path)
-    monkeypatch.setattr(gate_lab, "_judge_afresh", afresh)
+    monkeypatch.setattr(judge, "folder", lambda: tmp_path)
+    monkeypatch.setattr(judge, "_judge_afresh", afresh)
     task = ("person", 1, ("gate", "MOG2"))
-    assert gate_lab.judge(task) == gate_lab.judge(task) == {"gate": Score(frames=4), "MOG2": Score(frames=4)}
+    assert judge.judge(task) == judge.judge(task) == {"gate": Score(frames=4), "MOG2": Score(frames=4)}
     assert judged == [["gate", "MOG2"], ["gate"]]
 
 
