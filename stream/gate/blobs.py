@@ -38,6 +38,7 @@ class Blobs:
     small: list[tuple[int, Rect]] = field(default_factory=list)  # (changed pixels, box) of what may be clutter
     shaky: frozenset[Rect] = frozenset()  # of `objects`: lie where motion goes to and fro
     wavy: frozenset[Rect] = frozenset()  # of `objects`: lie there too, but are large and solid
+    pending: bool = False  # something waits for a second sight
     count: int = 0  # outlines found, those that are too small or too many included
 
 
@@ -80,11 +81,14 @@ class BlobFinder:
         for (x1, y1, x2, y2), pixels in self._sizeable(rects, weak, found):
             part = (slice(y1, y2), slice(x1, x2))
             busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
-            peak = int(excess[part].max())
-            if pixels < max(tuning.min_area, least) or peak < self._peak:
+            if pixels < least or pixels < tuning.min_area:
+                continue
+            peak = int(cv2.norm(excess[part], cv2.NORM_INF))
+            if peak < self._peak:
                 continue
             enters = x1 <= 1 or y1 <= 1 or x2 >= weak.shape[1] - 1 or y2 >= weak.shape[0] - 1
             if not self._confirmed(age[part], pixels, (x2 - x1, y2 - y1), busy, hasty, enters):
+                found.pending = found.pending or not busy
                 continue
             rect = (x1, y1, x2, y2)
             judged = self._judged(rect)
@@ -95,14 +99,15 @@ class BlobFinder:
             if found.keep is None:
                 found.keep = np.zeros(weak.shape, np.uint8)
             found.objects.append(_whole(rect, difference, back, weak) if peak < _FAINT and not busy else rect)
-            found.keep[part] = cv2.bitwise_or(found.keep[part], grown[part])
+            kept = found.keep[part]
+            cv2.bitwise_or(kept, grown[part], dst=kept)
         return found
 
     def _older(self, weak: Plane, part: tuple[slice, slice]) -> Plane:
         """The age of each pixel in this frame; all that is weak lies in `part`."""
         age = np.zeros_like(weak)
         older = cv2.dilate(self.age[part], _SQUARE)
-        cv2.bitwise_and(np.add(older, 1, out=older, where=older < 255), weak[part], dst=age[part])
+        cv2.bitwise_and(cv2.add(older, 1), weak[part], dst=age[part])
         return age
 
     def _sizeable(self, rects: list[Rect], weak: Plane, found: Blobs) -> Iterator[tuple[Rect, int]]:
@@ -161,7 +166,7 @@ class BlobFinder:
     def _confirmed(
         self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool, enters: bool
     ) -> bool:
-        if int(age.max()) >= self._tuning.confirm_frames + 2 * busy:
+        if cv2.norm(age, cv2.NORM_INF) >= self._tuning.confirm_frames + 2 * busy:
             return True
         if busy or not (enters or hasty):
             return False

@@ -1,0 +1,51 @@
+"""A glance at a picture that need not be looked at: whether something differs outside of what is carried on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from stream.gate.picture import Plane
+from stream.gate.tracks import Track
+
+_ROWS = 90  # of the sample: one pixel of 64 at 720p, .03 ms
+_LEVELS = 16.0  # that a pixel must differ by from the picture last looked at ...
+_SIGMAS = 12.0  # ... or so many times the noise of the reduced picture, which is smoothed
+_PIXELS = 3  # of the sample that differ: someone 40 px high has nine
+_ROUND = 6  # reduced px round a box that belong to it
+
+
+class Peek:
+    """Compares pictures of one size with the one that was last kept."""
+
+    def __init__(self, shape: tuple[int, int], luma_shape: tuple[int, int]) -> None:
+        self._by = max(1, luma_shape[0] // _ROWS)
+        self._scale = luma_shape[0] / shape[0] / self._by  # pixels of the sample for one of the reduced picture
+        self._sample: Plane | None = None
+        self._outside: Plane | None = None  # 255 where nothing is followed
+        self._levels = _LEVELS
+
+    def keep(self, luma: Plane, tracks: Sequence[Track], lasts_s: float, sigma: float) -> None:
+        """The picture was looked at; its tracks may be carried on for `lasts_s`. `sigma` is the reduced picture's noise."""
+        self._sample = self._of(luma)
+        self._levels = max(_LEVELS, _SIGMAS * sigma)
+        outside, scale = np.full_like(self._sample, 255), self._scale
+        for track in tracks:
+            (x1, y1, x2, y2), dx, dy = track.rect, track.goes_x * lasts_s, track.goes_y * lasts_s
+            left, right = x1 + min(dx, 0.0) - _ROUND, x2 + max(dx, 0.0) + _ROUND
+            top, bottom = y1 + min(dy, 0.0) - _ROUND, y2 + max(dy, 0.0) + _ROUND
+            rows = slice(max(0, int(top * scale)), max(0, int(bottom * scale) + 1))
+            outside[rows, max(0, int(left * scale)) : max(0, int(right * scale) + 1)] = 0
+        self._outside = outside
+
+    def finds(self, luma: Plane) -> bool:
+        """Whether the picture differs from the one kept where nothing is followed."""
+        if self._sample is None or self._outside is None:
+            return True
+        apart = cv2.bitwise_and(cv2.absdiff(self._of(luma), self._sample), self._outside)
+        return cv2.countNonZero(cv2.threshold(apart, self._levels, 255, cv2.THRESH_BINARY)[1]) >= _PIXELS
+
+    def _of(self, luma: Plane) -> Plane:
+        return luma[self._by // 2 :: self._by, self._by // 2 :: self._by].copy()
