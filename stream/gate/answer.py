@@ -62,7 +62,7 @@ class Answers:
         """The word on a frame that was not looked at, `passed_s` after one of which was said `last` with these boxes."""
         if not shown:
             return last
-        moved = [each._replace(rect=each.later(passed_s)) for each in shown]
+        moved = [Shown(each.later(passed_s), each.moves) for each in shown]
         moved = [each for each in moved if self._inside(each.rect) and self._places.counts(*each.rect)]
         return self._motion(moved, last.score)
 
@@ -75,9 +75,11 @@ class Answers:
         rows, columns = self._shape
         down, across = self._luma_shape[0] / rows, self._luma_shape[1] / columns
         boxes: list[Box] = []
-        for (x1, y1, x2, y2), *_ in shown:
+        for each in shown:  # no calls of min and max: this is done for every box of every frame
+            x1, y1, x2, y2 = each.rect
             dx, dy = 0.5 + _MARGIN * (x2 - x1), 0.5 + _MARGIN * (y2 - y1)
-            left, top, right, bottom = max(0, x1 - dx), max(0, y1 - dy), min(columns, x2 + dx), min(rows, y2 + dy)
+            left, right = x1 - dx if x1 > dx else 0.0, x2 + dx if x2 + dx < columns else columns
+            top, bottom = y1 - dy if y1 > dy else 0.0, y2 + dy if y2 + dy < rows else rows
             boxes.append(Box(left * across, top * down, right * across, bottom * down))
         return tuple(boxes)
 

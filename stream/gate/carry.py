@@ -91,7 +91,7 @@ class Carry:
             place = _clipped(known.later(passed_s), weak)
             if place is None:
                 continue
-            common, best = max(((_common(place, box.rect), box.rect) for box in boxes), default=(0, place))
+            common, best = _most_common(place, boxes)
             if common and common >= _WHOLE * _area(place):
                 if _area(best) > _GROWS * _area(place):
                     known.go(passed_s)
@@ -135,6 +135,22 @@ def _clipped(rect: Rect, weak: Plane) -> Rect | None:
 
 def _area(rect: Rect) -> int:
     return (rect[2] - rect[0]) * (rect[3] - rect[1])
+
+
+def _most_common(place: Rect, boxes: list[Shown]) -> tuple[int, Rect]:
+    """The box that has most in common with the place, and how much; the place itself when none has any."""
+    x1, y1, x2, y2 = place
+    most, best = 0, place
+    for box in boxes:
+        a1, b1, a2, b2 = box.rect
+        if a1 < x2 and x1 < a2 and b1 < y2 and y1 < b2:
+            width, height = (
+                (x2 if x2 < a2 else a2) - (x1 if x1 > a1 else a1),
+                (y2 if y2 < b2 else b2) - (y1 if y1 > b1 else b1),
+            )
+            if width * height > most or (width * height == most and box.rect > best):
+                most, best = width * height, box.rect
+    return most, best
 
 
 def _common(a: Rect, b: Rect) -> int:

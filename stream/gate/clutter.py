@@ -85,11 +85,11 @@ class Activity:
             return
         longest = min(60, max(2, round(self._tuning.toggle_s / step_s)))
         ended = cv2.bitwise_and(self._was, cv2.bitwise_not(weak))
-        toggled = cv2.bitwise_and(ended, cv2.compare(self._dwell, longest, cv2.CMP_LE))
+        toggled = cv2.bitwise_and(ended, cv2.threshold(self._dwell, longest, 255, cv2.THRESH_BINARY_INV)[1])
         self._dwell = cv2.bitwise_and(cv2.add(self._dwell, 1), weak)  # type: ignore[assignment]
-        short = cv2.bitwise_and(difference, cv2.compare(self._dwell, longest, cv2.CMP_LE))
+        short = cv2.bitwise_and(difference, cv2.threshold(self._dwell, longest, 255, cv2.THRESH_BINARY_INV)[1])
         if keep is not None:
-            toggled = cv2.max(toggled, cv2.min(keep, 20))
+            toggled = cv2.max(toggled, cv2.threshold(keep, 0, 20, cv2.THRESH_BINARY)[1])
         toggled, short = cv2.bitwise_and(toggled, shaky), cv2.bitwise_and(short, shaky)
         for x1, y1, x2, y2 in movers + self._movers:
             part = (slice(max(0, y1 - 2), y2 + 2), slice(max(0, x1 - 2), x2 + 2))
@@ -126,7 +126,8 @@ class Activity:
             cv2.compare(tall, self.limit * np.float32(0.6), cv2.CMP_GT), cv2.compare(self.limit, threshold, cv2.CMP_GT)
         )
         lowered = cv2.max(cv2.subtract(self.limit, 0.5), 0.0)
-        self.limit = np.where(lasting > 0, self.limit, lowered)
+        cv2.copyTo(self.limit, lasting, lowered)
+        self.limit = lowered  # type: ignore[assignment]
         if any_hot:
             rise = cv2.max(tall * np.float32(1.15) + np.float32(3) - self.limit, 0.0)
             self.limit += cv2.bitwise_and(rise, rise, mask=hot) * np.float32(0.6)

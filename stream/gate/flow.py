@@ -73,7 +73,7 @@ class Coherence:
         """The blocks in the reduced picture; the last ones go on to its border."""
         rows, columns = self._shape
         side = 2 * _BLOCK
-        mask = (blocks.astype(np.uint8) * 255).repeat(side, axis=0).repeat(side, axis=1)[:rows, :columns]
+        mask = (blocks.astype(np.uint8) * 255).repeat(side, axis=1).repeat(side, axis=0)[:rows, :columns]
         low, right = rows - mask.shape[0], columns - mask.shape[1]
         return cv2.copyMakeBorder(mask, 0, low, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 

@@ -33,11 +33,12 @@ class Peek:
         self._levels = max(_LEVELS, _SIGMAS * sigma)
         outside, scale = np.full_like(self._sample, 255), self._scale
         for track in tracks:
-            (x1, y1, x2, y2), dx, dy = track.rect, track.goes_x * lasts_s, track.goes_y * lasts_s
-            left, right = x1 + min(dx, 0.0) - _ROUND, x2 + max(dx, 0.0) + _ROUND
-            top, bottom = y1 + min(dy, 0.0) - _ROUND, y2 + max(dy, 0.0) + _ROUND
-            rows = slice(max(0, int(top * scale)), max(0, int(bottom * scale) + 1))
-            outside[rows, max(0, int(left * scale)) : max(0, int(right * scale) + 1)] = 0
+            x1, y1, x2, y2 = track.rect
+            dx, dy = track.goes_x * lasts_s, track.goes_y * lasts_s
+            left, right = (x1 + dx, x2) if dx < 0 else (x1, x2 + dx)
+            top, bottom = (y1 + dy, y2) if dy < 0 else (y1, y2 + dy)
+            rows = slice(_place(top - _ROUND, scale), _place(bottom + _ROUND, scale) + 1)
+            outside[rows, _place(left - _ROUND, scale) : _place(right + _ROUND, scale) + 1] = 0
         self._outside = outside
 
     def finds(self, luma: Plane) -> bool:
@@ -49,3 +50,7 @@ class Peek:
 
     def _of(self, luma: Plane) -> Plane:
         return luma[self._by // 2 :: self._by, self._by // 2 :: self._by].copy()
+
+
+def _place(at: float, scale: float) -> int:
+    return int(at * scale) if at > 0 else 0

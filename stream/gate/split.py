@@ -29,21 +29,21 @@ def tightened(weak: Plane, rects: list[Rect], fill: float) -> list[Rect]:
     Cuts are tried greedily some rounds deep and kept if all that comes below them pays: the first cut between two lanes
     of traffic saves nothing by itself.
     """
-    if not any(_is_loose(weak, rect, fill) for rect in rects):
-        return rects
-    solid = cv2.morphologyEx(weak, cv2.MORPH_OPEN, _SQUARE)  # a line of shadow does not hold two cars together
     nodes: list[_Node] = [_Node(rect) for rect in rects]
-    begin = 0
+    loose = [node for node in nodes if _is_loose(weak, node.rect, fill)]
+    if not loose:
+        return rects
+    solid = _solid(weak, [node.rect for node in loose])
     for _ in range(_ROUNDS):
-        loose = [node for node in nodes[begin:] if _is_loose(weak, node.rect, fill)]
         begin = len(nodes)
-        if not loose:
-            break
         grids = np.stack([_grid(solid, node.rect) for node in loose])
         for node, cut in zip(loose, _best_cuts(grids), strict=True):
             if cut is not None:
                 node.parts = [_Node(part) for part in _parts(solid, node.rect, *cut)]
                 nodes += node.parts
+        loose = [node for node in nodes[begin:] if _is_loose(weak, node.rect, fill)]
+        if not loose:
+            break
     pieces: list[Rect] = []
     for root in nodes[: len(rects)]:
         pieces += root.leaves()[1]
@@ -67,6 +67,15 @@ class _Node:
         if area > _SAVES * own:
             return own, [self.rect]
         return area, [rect for found in below for rect in found[1]]
+
+
+def _solid(weak: Plane, rects: list[Rect]) -> Plane:
+    """Opened in these boxes, undefined elsewhere: a line of shadow does not hold two cars together."""
+    left, top = max(0, min(r[0] for r in rects) - 2), max(0, min(r[1] for r in rects) - 2)
+    part = (slice(top, max(r[3] for r in rects) + 2), slice(left, max(r[2] for r in rects) + 2))
+    solid = np.empty_like(weak)
+    solid[part] = cv2.morphologyEx(weak[part], cv2.MORPH_OPEN, _SQUARE)
+    return solid
 
 
 def _is_loose(weak: Plane, rect: Rect, fill: float) -> bool:
