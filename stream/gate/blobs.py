@@ -22,6 +22,8 @@ _SQUARE = np.ones((3, 3), np.uint8)
 _TALL = np.ones((5, 3), np.uint8)  # people are cut in pieces top to bottom, so gaps close further that way
 _FAINT = 12  # a blob whose strongest pixel exceeds its threshold by less is seen in part only
 _SURE = 2  # a blob that was judged solid so often in a row ...
+_ALIKE = (0.6, 1.4)  # shares of its area between which a blob that was here is the same ...
+_MERGES = 5, (0.4, 3.0)  # ... and where so many are, which merge and part
 _AGAIN = 16  # ... is judged again only in every sixteenth frame
 _BORDER = 14  # contour length of a grown blob below which it cannot have the least area
 
@@ -156,10 +158,11 @@ class BlobFinder:
     def _judged(self, rect: Rect) -> int:
         """Frames in a row in which a blob was here with about the same area and was no light."""
         x1, y1, x2, y2 = rect
+        least, most = _ALIKE if len(self._solid) < _MERGES[0] else _MERGES[1]
         area = (x2 - x1) * (y2 - y1)
         for k, judged in self._solid:
             same = x1 < k[2] and k[0] < x2 and y1 < k[3] and k[1] < y2
-            if same and abs(area - (k[2] - k[0]) * (k[3] - k[1])) < 0.4 * area:
+            if same and least * area < (k[2] - k[0]) * (k[3] - k[1]) < most * area:
                 return judged
         return 0
 

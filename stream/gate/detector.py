@@ -178,7 +178,7 @@ class Detector:
         elif self._sight.shaded:
             weight = max(weight, 0.3)
         if not self._purposeful(blobs, tracks):
-            self._flow.update(picture, self._clock.at_s)
+            self._flow.update(picture, self._clock.at_s, self._clock.passed_s)
         self.activity.update(blobs.weak, self._sight.difference, keep, movers, self._flow.to_and_fro, self.step_s)
         self.back.learn(picture, weight, keep)
         stand = [track.rect for track in tracks if track.walked and track.settled]

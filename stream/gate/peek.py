@@ -10,10 +10,10 @@ import numpy as np
 from stream.gate.picture import Plane
 from stream.gate.tracks import Track
 
-_ROWS = 90  # of the sample: one pixel of 64 at 720p, .03 ms
+_SAMPLE = 45, 160  # rows and columns at least: one pixel of 128 at 720p, .02 ms
 _LEVELS = 16.0  # that a pixel must differ by from the picture last looked at ...
 _SIGMAS = 12.0  # ... or so many times the noise of the reduced picture, which is smoothed
-_PIXELS = 3  # of the sample that differ: someone 40 px high has nine
+_PIXELS = 2  # of the sample that differ: someone 40 px high at 720p has five
 _ROUND = 6  # reduced px round a box that belong to it
 
 
@@ -21,8 +21,9 @@ class Peek:
     """Compares pictures of one size with the one that was last kept."""
 
     def __init__(self, shape: tuple[int, int], luma_shape: tuple[int, int]) -> None:
-        self._by = max(1, luma_shape[0] // _ROWS)
-        self._scale = luma_shape[0] / shape[0] / self._by  # pixels of the sample for one of the reduced picture
+        self._down, self._across = max(1, luma_shape[0] // _SAMPLE[0]), max(1, luma_shape[1] // _SAMPLE[1])
+        # pixels of the sample for one of the reduced picture
+        self._tall, self._wide = luma_shape[0] / shape[0] / self._down, luma_shape[1] / shape[1] / self._across
         self._sample: Plane | None = None
         self._outside: Plane | None = None  # 255 where nothing is followed
         self._levels = _LEVELS
@@ -31,14 +32,14 @@ class Peek:
         """The picture was looked at; its tracks may be carried on for `lasts_s`. `sigma` is the reduced picture's noise."""
         self._sample = self._of(luma)
         self._levels = max(_LEVELS, _SIGMAS * sigma)
-        outside, scale = np.full_like(self._sample, 255), self._scale
+        outside, tall, wide = np.full_like(self._sample, 255), self._tall, self._wide
         for track in tracks:
             x1, y1, x2, y2 = track.rect
             dx, dy = track.goes_x * lasts_s, track.goes_y * lasts_s
             left, right = (x1 + dx, x2) if dx < 0 else (x1, x2 + dx)
             top, bottom = (y1 + dy, y2) if dy < 0 else (y1, y2 + dy)
-            rows = slice(_place(top - _ROUND, scale), _place(bottom + _ROUND, scale) + 1)
-            outside[rows, _place(left - _ROUND, scale) : _place(right + _ROUND, scale) + 1] = 0
+            rows = slice(_place(top - _ROUND, tall), _place(bottom + _ROUND, tall) + 1)
+            outside[rows, _place(left - _ROUND, wide) : _place(right + _ROUND, wide) + 1] = 0
         self._outside = outside
 
     def finds(self, luma: Plane) -> bool:
@@ -49,7 +50,7 @@ class Peek:
         return cv2.countNonZero(cv2.threshold(apart, self._levels, 255, cv2.THRESH_BINARY)[1]) >= _PIXELS
 
     def _of(self, luma: Plane) -> Plane:
-        return luma[self._by // 2 :: self._by, self._by // 2 :: self._by].copy()
+        return luma[self._down // 2 :: self._down, self._across // 2 :: self._across].copy()
 
 
 def _place(at: float, scale: float) -> int:
