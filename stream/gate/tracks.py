@@ -21,7 +21,7 @@ _AWAY = 20.0  # px beyond its own size that something has left its place
 _STANDS = 3  # looks without a change after which who walked stands: leaves do not
 _MARGIN = 2  # px between boxes that still touch
 _WANDERS = 12.0  # px of path after which what moved amid leaves must have gone somewhere
-_TRUST = 0.3  # weight of a new pace
+_TRUST = 0.15  # weight of a new pace
 _FADES = 0.7  # what is left of an earlier error of the pace after a look
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
