@@ -22,6 +22,8 @@ _SQUARE = np.ones((3, 3), np.uint8)
 _TALL = np.ones((5, 3), np.uint8)  # people are cut in pieces top to bottom, so gaps close further that way
 _FAINT = 12  # a blob whose strongest pixel exceeds its threshold by less is seen in part only
 _SURE = 2  # a blob that was judged solid so often in a row ...
+_ALIKE = (0.6, 1.4)  # shares of its area between which a blob that was here is the same ...
+_MERGES = 5, (0.4, 3.0)  # ... and where so many are, which merge and part
 _AGAIN = 16  # ... is judged again only in every sixteenth frame
 _BORDER = 14  # contour length of a grown blob below which it cannot have the least area
 
@@ -38,6 +40,7 @@ class Blobs:
     small: list[tuple[int, Rect]] = field(default_factory=list)  # (changed pixels, box) of what may be clutter
     shaky: frozenset[Rect] = frozenset()  # of `objects`: lie where motion goes to and fro
     wavy: frozenset[Rect] = frozenset()  # of `objects`: lie there too, but are large and solid
+    pending: bool = False  # something waits for a second sight
     count: int = 0  # outlines found, those that are too small or too many included
 
 
@@ -80,11 +83,14 @@ class BlobFinder:
         for (x1, y1, x2, y2), pixels in self._sizeable(rects, weak, found):
             part = (slice(y1, y2), slice(x1, x2))
             busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
-            peak = int(excess[part].max())
-            if pixels < max(tuning.min_area, least) or peak < self._peak:
+            if pixels < least or pixels < tuning.min_area:
+                continue
+            peak = int(cv2.norm(excess[part], cv2.NORM_INF))
+            if peak < self._peak:
                 continue
             enters = x1 <= 1 or y1 <= 1 or x2 >= weak.shape[1] - 1 or y2 >= weak.shape[0] - 1
             if not self._confirmed(age[part], pixels, (x2 - x1, y2 - y1), busy, hasty, enters):
+                found.pending = found.pending or not busy
                 continue
             rect = (x1, y1, x2, y2)
             judged = self._judged(rect)
@@ -95,14 +101,15 @@ class BlobFinder:
             if found.keep is None:
                 found.keep = np.zeros(weak.shape, np.uint8)
             found.objects.append(_whole(rect, difference, back, weak) if peak < _FAINT and not busy else rect)
-            found.keep[part] = cv2.bitwise_or(found.keep[part], grown[part])
+            kept = found.keep[part]
+            cv2.bitwise_or(kept, grown[part], dst=kept)
         return found
 
     def _older(self, weak: Plane, part: tuple[slice, slice]) -> Plane:
         """The age of each pixel in this frame; all that is weak lies in `part`."""
         age = np.zeros_like(weak)
         older = cv2.dilate(self.age[part], _SQUARE)
-        cv2.bitwise_and(np.add(older, 1, out=older, where=older < 255), weak[part], dst=age[part])
+        cv2.bitwise_and(cv2.add(older, 1), weak[part], dst=age[part])
         return age
 
     def _sizeable(self, rects: list[Rect], weak: Plane, found: Blobs) -> Iterator[tuple[Rect, int]]:
@@ -151,17 +158,18 @@ class BlobFinder:
     def _judged(self, rect: Rect) -> int:
         """Frames in a row in which a blob was here with about the same area and was no light."""
         x1, y1, x2, y2 = rect
+        least, most = _ALIKE if len(self._solid) < _MERGES[0] else _MERGES[1]
         area = (x2 - x1) * (y2 - y1)
         for k, judged in self._solid:
             same = x1 < k[2] and k[0] < x2 and y1 < k[3] and k[1] < y2
-            if same and abs(area - (k[2] - k[0]) * (k[3] - k[1])) < 0.4 * area:
+            if same and least * area < (k[2] - k[0]) * (k[3] - k[1]) < most * area:
                 return judged
         return 0
 
     def _confirmed(
         self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool, enters: bool
     ) -> bool:
-        if int(age.max()) >= self._tuning.confirm_frames + 2 * busy:
+        if cv2.norm(age, cv2.NORM_INF) >= self._tuning.confirm_frames + 2 * busy:
             return True
         if busy or not (enters or hasty):
             return False

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import cv2
 
 from stream.gate.picture import Plane
-
-Rect = tuple[int, int, int, int]
+from stream.gate.shown import Rect, Shown
 
 _MOST = 8  # boxes up to which they are followed: in a dense scene one hides the next
-_SEEN = 5  # frames in which it was seen whole ...
+_SEEN = 5  # looks in which it was seen whole ...
 _WENT = 6.0  # ... and px that it went, before it is carried on
-_LONGEST = 8  # frames that it may be carried on
+_LONGEST = 8  # looks that it may be carried on
 _WHOLE = 0.5  # share of where it must be that a box must hold to be the whole of it
 _GROWS = 2.0  # times as large: that is not it alone
 _INSIDE = 0.7  # share of a box that lies in one that is carried on: a part of it
@@ -28,7 +27,7 @@ _TRUST = 0.25  # weight of a new step
 
 @dataclass(slots=True)
 class _Known:
-    """Something that was reported, and how it goes on. Reduced px, px a frame."""
+    """Something that was reported, and how it goes on. Reduced px, px a second."""
 
     x1: float
     y1: float
@@ -37,27 +36,28 @@ class _Known:
     vx: float = 0.0
     vy: float = 0.0
     seen: int = 1
-    went: float = 0.0  # along one way
-    missing: int = 0
+    went: float = 0.0  # px along one way
+    missing: int = 0  # looks
 
-    def later(self, frames: float) -> Rect:
-        dx, dy = self.vx * frames, self.vy * frames
+    def later(self, passed_s: float) -> Rect:
+        dx, dy = self.vx * passed_s, self.vy * passed_s
         return round(self.x1 + dx), round(self.y1 + dy), round(self.x2 + dx), round(self.y2 + dy)
 
-    def go(self) -> None:
-        """A frame without a sight of the whole."""
-        self.x1, self.x2, self.y1, self.y2 = self.x1 + self.vx, self.x2 + self.vx, self.y1 + self.vy, self.y2 + self.vy
+    def go(self, passed_s: float) -> None:
+        """A look without a sight of the whole."""
+        dx, dy = self.vx * passed_s, self.vy * passed_s
+        self.x1, self.x2, self.y1, self.y2 = self.x1 + dx, self.x2 + dx, self.y1 + dy, self.y2 + dy
         self.missing += 1
 
-    def see(self, rect: Rect) -> None:
+    def see(self, rect: Rect, passed_s: float) -> None:
         """It is there."""
         dx, dy = (rect[0] + rect[2] - self.x1 - self.x2) / 2, (rect[1] + rect[3] - self.y1 - self.y2) / 2
         if not self.missing:  # else it was carried on, and there is no step to learn from
             trust = max(_TRUST, 1 / (self.seen + 1))
-            self.vx, self.vy = self.vx + trust * (dx - self.vx), self.vy + trust * (dy - self.vy)
+            self.vx, self.vy = self.vx + trust * (dx / passed_s - self.vx), self.vy + trust * (dy / passed_s - self.vy)
         self.x1, self.y1, self.x2, self.y2 = rect
         self.seen, self.missing = self.seen + 1, 0
-        self.went += abs(self.vx) + abs(self.vy)
+        self.went += (abs(self.vx) + abs(self.vy)) * passed_s
 
 
 class Carry:
@@ -66,18 +66,21 @@ class Carry:
     def __init__(self) -> None:
         self._known: list[_Known] = []
         self._carried: list[_Known] = []
+        self._at_s = 0.0  # of the last look
+
+    @property
+    def any(self) -> bool:
+        """Whether the last look left out something that must be there."""
+        return bool(self._carried)
 
     def forget(self) -> None:
         """Nothing is known of what is in the picture now."""
         self._known, self._carried = [], []
 
-    def ahead(self, frames: float) -> list[tuple[Rect, bool]]:
-        """The boxes added in the last look, so many frames later."""
-        return [(known.later(frames), True) for known in self._carried]
-
-    def complete(self, boxes: list[tuple[Rect, bool]], weak: Plane) -> list[tuple[Rect, bool]]:
-        """Boxes of a look, each with whether it moves, and those that are carried on; `weak` pixels differ."""
+    def complete(self, boxes: list[Shown], weak: Plane, now_s: float) -> list[Shown]:
+        """Boxes of a look at `now_s`, and those that are carried on; `weak` pixels differ."""
         self._carried = []
+        passed_s, self._at_s = max(1e-3, now_s - self._at_s), now_s
         if len(boxes) > _MOST:
             self._known = []
             return boxes
@@ -85,31 +88,35 @@ class Carry:
         kept: list[_Known] = []
         claimed: set[Rect] = set()
         for known in self._known:
-            place = _clipped(known.later(1), weak)
+            place = _clipped(known.later(passed_s), weak)
             if place is None:
                 continue
-            common, best = max(((_common(place, rect), rect) for rect, _ in boxes), default=(0, place))
+            common, best = _most_common(place, boxes)
             if common and common >= _WHOLE * _area(place):
                 if _area(best) > _GROWS * _area(place):
-                    known.go()
+                    known.go(passed_s)
                     known.missing = 0
                 elif best in claimed:
                     continue
                 else:
                     claimed.add(best)
-                    known.see(best)
+                    known.see(best, passed_s)
                 kept.append(known)
                 continue
-            known.go()
+            known.go(passed_s)
             if known.seen < _SEEN or known.went < _WENT or known.missing > _LONGEST or not _differs(weak, place):
                 continue
             kept.append(known)
-            if sum(_common(place, rect) for rect, _ in boxes) >= _WHOLE * _area(place):
+            if sum(_common(place, box.rect) for box in boxes) >= _WHOLE * _area(place):
                 continue  # it fell in parts
             self._carried.append(known)
-            left = [box for box in left if _common(place, box[0]) < _INSIDE * _area(box[0])]
-        self._known = kept + [_Known(*rect) for rect, moves in left if moves and rect not in claimed]
-        return left + [(place, True) for known in self._carried if (place := _clipped(known.later(0), weak))]
+            left = [box for box in left if _common(place, box.rect) < _INSIDE * _area(box.rect)]
+        self._known = kept + [_Known(*box.rect) for box in left if box.moves and box.rect not in claimed]
+        return left + [
+            Shown(place, True, known.vx, known.vy)
+            for known in self._carried
+            if (place := _clipped(known.later(0), weak))
+        ]
 
 
 def _differs(weak: Plane, rect: Rect) -> bool:
@@ -128,6 +135,22 @@ def _clipped(rect: Rect, weak: Plane) -> Rect | None:
 
 def _area(rect: Rect) -> int:
     return (rect[2] - rect[0]) * (rect[3] - rect[1])
+
+
+def _most_common(place: Rect, boxes: list[Shown]) -> tuple[int, Rect]:
+    """The box that has most in common with the place, and how much; the place itself when none has any."""
+    x1, y1, x2, y2 = place
+    most, best = 0, place
+    for box in boxes:
+        a1, b1, a2, b2 = box.rect
+        if a1 < x2 and x1 < a2 and b1 < y2 and y1 < b2:
+            width, height = (
+                (x2 if x2 < a2 else a2) - (x1 if x1 > a1 else a1),
+                (y2 if y2 < b2 else b2) - (y1 if y1 > b1 else b1),
+            )
+            if width * height > most or (width * height == most and box.rect > best):
+                most, best = width * height, box.rect
+    return most, best
 
 
 def _common(a: Rect, b: Rect) -> int:

@@ -12,6 +12,7 @@ class Clock:
     def __init__(self) -> None:
         self.at_s = 0.0  # of the last frame
         self.step_s = _NOMINAL_S  # between frames, smoothed
+        self.passed_s = _NOMINAL_S  # between the last two
         self._slow_at_s = 0.0  # when the slow work was done last
         self._unknown = True
 
@@ -28,7 +29,7 @@ class Clock:
             return True
         if -_JUMP_S < step <= 0:
             return False
-        self.at_s = at_s
+        self.at_s, self.passed_s = at_s, step
         if 0 < step < _JUMP_S:
             self.step_s += 0.2 * (step - self.step_s) if frames > 2 else step - self.step_s
         elif not 0 < at_s - self._slow_at_s < 60:

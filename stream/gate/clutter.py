@@ -24,12 +24,12 @@ class Clutter:
         self._count = np.zeros(_GRID)
         self._size = np.zeros(_GRID)
         self._smooth = self._count
-        self._any = False
+        self.any = False
         self._raining = False  # whether there is anything to forget
 
     def at(self, x: int, y: int) -> tuple[bool, float]:
         """Whether the place is cluttered, and the least pixels an object must have there."""
-        if not self._any:
+        if not self.any:
             return False, 0.0
         cell = (y // self._cell[0], x // self._cell[1])
         busy = bool(self._smooth[cell] > self._limit)
@@ -50,10 +50,10 @@ class Clutter:
                 self._size[cell] = max(self._size[cell] * 0.98, min(pixels, 60))
         most = float(self._count.max())
         self._raining = most > 0.01
-        self._any = most > 0.2 * self._limit
-        if self._any:
+        self.any = most > 0.2 * self._limit
+        if self.any:
             self._smooth = cv2.blur(self._count, (3, 3))
-            self._any = bool(self._smooth.max() > self._limit)
+            self.any = bool(self._smooth.max() > self._limit)
 
 
 class Activity:
@@ -85,11 +85,11 @@ class Activity:
             return
         longest = min(60, max(2, round(self._tuning.toggle_s / step_s)))
         ended = cv2.bitwise_and(self._was, cv2.bitwise_not(weak))
-        toggled = cv2.bitwise_and(ended, cv2.compare(self._dwell, longest, cv2.CMP_LE))
+        toggled = cv2.bitwise_and(ended, cv2.threshold(self._dwell, longest, 255, cv2.THRESH_BINARY_INV)[1])
         self._dwell = cv2.bitwise_and(cv2.add(self._dwell, 1), weak)  # type: ignore[assignment]
-        short = cv2.bitwise_and(difference, cv2.compare(self._dwell, longest, cv2.CMP_LE))
+        short = cv2.bitwise_and(difference, cv2.threshold(self._dwell, longest, 255, cv2.THRESH_BINARY_INV)[1])
         if keep is not None:
-            toggled = cv2.max(toggled, cv2.min(keep, 20))
+            toggled = cv2.max(toggled, cv2.threshold(keep, 0, 20, cv2.THRESH_BINARY)[1])
         toggled, short = cv2.bitwise_and(toggled, shaky), cv2.bitwise_and(short, shaky)
         for x1, y1, x2, y2 in movers + self._movers:
             part = (slice(max(0, y1 - 2), y2 + 2), slice(max(0, x1 - 2), x2 + 2))
@@ -116,14 +116,19 @@ class Activity:
         """Raise the limit where pixels toggle, lower it slowly where they have stopped."""
         if self._fresh and not self._risen:
             return
+        hot = cv2.compare(self._rate, self._tuning.toggle_rate * 255, cv2.CMP_GT)
+        any_hot = bool(cv2.countNonZero(hot))
+        if not (any_hot or self._risen):
+            self._peak[:] = 0
+            return
         tall = self._peak.astype(np.float32)
         lasting = cv2.bitwise_and(
             cv2.compare(tall, self.limit * np.float32(0.6), cv2.CMP_GT), cv2.compare(self.limit, threshold, cv2.CMP_GT)
         )
         lowered = cv2.max(cv2.subtract(self.limit, 0.5), 0.0)
-        self.limit = np.where(lasting > 0, self.limit, lowered)
-        hot = cv2.compare(self._rate, self._tuning.toggle_rate * 255, cv2.CMP_GT)
-        if cv2.countNonZero(hot):
+        cv2.copyTo(self.limit, lasting, lowered)
+        self.limit = lowered  # type: ignore[assignment]
+        if any_hot:
             rise = cv2.max(tall * np.float32(1.15) + np.float32(3) - self.limit, 0.0)
             self.limit += cv2.bitwise_and(rise, rise, mask=hot) * np.float32(0.6)
         self._peak[:] = 0

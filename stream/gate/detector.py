@@ -6,7 +6,7 @@ import math
 
 import cv2
 
-from stream.gate.answer import Motion, answer
+from stream.gate.answer import Answers, Motion
 from stream.gate.background import Background
 from stream.gate.blobs import Blobs, Rect
 from stream.gate.carry import Carry
@@ -14,7 +14,7 @@ from stream.gate.clock import Clock
 from stream.gate.clutter import Activity, Clutter
 from stream.gate.flow import Coherence
 from stream.gate.memory import Memory
-from stream.gate.pace import Pace
+from stream.gate.pace import Look, Pace
 from stream.gate.picture import Places, Plane, Reducer
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
 from stream.gate.sight import Sight
@@ -23,6 +23,7 @@ from stream.gate.tracks import Track, Tracks, enliven, known_before
 from stream.types import Reason
 
 _WARM = 3  # frames until the background is used
+_KNOWN = 12  # frames from which on not every picture is looked at
 _CALM = 4  # calm frames after which a changed scene is accepted
 _TRAFFIC = 2  # objects that move on, from which whatever does not tremble is taken for one and not learnt as leaves
 _SEEN = 5  # frames after which what moves on is believed ...
@@ -57,11 +58,8 @@ class Detector:
         if luma.shape != self.luma_shape:
             self.luma_shape = (luma.shape[0], luma.shape[1])
             self.restart()
-        elif self.frames and (look := self._pace.carries(at_s - self._clock.at_s)):
-            ahead = (at_s - self._clock.at_s) / self._clock.step_s
-            return answer(
-                look.blobs, look.tracks, self._places, self.luma_shape, look.share, False, at_s, self._carry, ahead
-            )
+        elif self.frames and (look := self._pace.carries(luma, at_s - self._clock.at_s)):
+            return self._answers.later(look.said, look.shown, at_s - self._clock.at_s)
         picture = self._reduce(luma)
         learns = self._clock.tick(at_s, self.frames)
         self.frames += 1
@@ -70,7 +68,9 @@ class Detector:
             return Motion(Reason.FIRST)
         if self._unsettled:
             return self._settle_scene(picture)
-        return self._judge(picture, learns)
+        said = self._judge(picture, learns)
+        self._pace.looked(luma, self.back.sigma)
+        return said
 
     @property
     def step_s(self) -> float:
@@ -105,7 +105,8 @@ class Detector:
         self._unsettled = self._dimmed = 0
         self._sight = Sight(self.back, self._clutter, self._places, self.tuning)
         self._standing = Standing(self.back, self._memory, self.tuning)
-        self._pace, self._carry = Pace(), Carry()
+        self._answers = Answers(self._places, shape, self.luma_shape)
+        self._pace, self._carry = Pace(shape, self.luma_shape), Carry()
         self._share = 0.0  # that differed a frame ago
 
     def _settle_scene(self, picture: Plane) -> Motion:
@@ -160,7 +161,7 @@ class Detector:
         blobs = self._sight.blobs(picture, followed, self._flow.to_and_fro, self.step_s > _HASTY_S)
         if not learns:
             tracks = Tracks().update(blobs.objects, self.frames, self._clock.at_s)
-            return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._clock.at_s)
+            return self._answers.seen(blobs, tracks, share, relit, self._clock.at_s)[0]
         earlier = list(self._tracks.all)
         tracks = self._follow(picture, blobs)
         movers = self._movers(tracks)
@@ -177,7 +178,7 @@ class Detector:
         elif self._sight.shaded:
             weight = max(weight, 0.3)
         if not self._purposeful(blobs, tracks):
-            self._flow.update(picture, self._clock.at_s)
+            self._flow.update(picture, self._clock.at_s, self._clock.passed_s)
         self.activity.update(blobs.weak, self._sight.difference, keep, movers, self._flow.to_and_fro, self.step_s)
         self.back.learn(picture, weight, keep)
         stand = [track.rect for track in tracks if track.walked and track.settled]
@@ -187,9 +188,11 @@ class Detector:
         self._last = picture
         if changing:
             self._carry.forget()
-        else:
-            self._pace.keep(blobs, tracks, share, self.frames)
-        return answer(blobs, tracks, self._places, self.luma_shape, share, relit, self._clock.at_s, self._carry)
+        said, shown = self._answers.seen(blobs, tracks, share, relit, self._clock.at_s, self._carry)
+        if not changing and self.frames > _KNOWN:
+            doubtful = blobs.pending or self._carry.any or self._clutter.any
+            self._pace.keep(Look(said, shown), tracks, doubtful, self._tracks.lost)
+        return said
 
     def _follow(self, picture: Plane, blobs: Blobs) -> list[Track]:
         """The tracks of the frame's blobs; what is only light, or was left behind, is learnt."""
@@ -202,7 +205,7 @@ class Detector:
                 self._memory.doubt(part)
         tracks = self._tracks.update(blobs.objects, self.frames, self._clock.at_s, blobs.shaky, blobs.wavy)
         fade = math.exp(-min(self.step_s, 1.0) / _CHANGES_S)
-        enliven(tracks, cv2.absdiff(picture, self._last), max(4.0, 5 * self.back.sigma), fade)
+        enliven(tracks, picture, self._last, max(4.0, 5 * self.back.sigma), fade)
         return self._standing.without_holes(picture, self._sight.difference, blobs, tracks)
 
     @staticmethod

@@ -15,6 +15,8 @@ from stream.gate.picture import Plane
 
 _BLOCK = 6  # px of the picture at half size: 48 px at 720p, so that lanes of opposite directions seldom share one
 _EVERY_S = 0.2
+_APART_S = 0.25  # where looks are further apart than this ...
+_RARELY_S = 0.55  # ... the flow is taken no more often than this: of every second pair of pictures
 _MEMORY_S = 2.0
 _SHAKY = 0.4  # share of the motion that goes on, below which a block only trembles
 _STEADY = 0.75  # ... and above which it does not any more
@@ -30,7 +32,7 @@ class Coherence:
         self._shape = shape
         self._grid = (max(1, shape[0] // 2 // _BLOCK), max(1, shape[1] // 2 // _BLOCK))
         self._last: Plane | None = None
-        self._last_s = 0.0
+        self._last_s = self._taken_s = 0.0
         self._along = np.zeros((2, *self._grid), np.float32)
         self._total = np.zeros(self._grid, np.float32)
         self._active = np.zeros(self._grid, np.float32)  # share of the time that there is any flow
@@ -38,8 +40,11 @@ class Coherence:
         self._shaky = np.zeros(self._grid, bool)
         self.to_and_fro: Plane | None = None  # 255 where motion goes nowhere, in the reduced picture; None: nowhere
 
-    def update(self, picture: Plane, now_s: float) -> None:
-        """Take the flow since the last picture that was taken into account; at most one every .2 s is."""
+    def update(self, picture: Plane, now_s: float, apart_s: float) -> None:
+        """Take the flow since the last picture that was taken into account; at most one every .2 s is.
+
+        The last look was `apart_s` ago.
+        """
         passed = now_s - self._last_s
         if self._last is not None and 0 <= passed < _EVERY_S * 0.95:
             return
@@ -48,16 +53,21 @@ class Coherence:
         )
         last, self._last, self._last_s = self._last, small, now_s
         if last is None or not 0 < passed < 1.5:
+            self._taken_s = now_s
             if passed < 0:
                 self._until_s[:] = -np.inf  # the clock went back
             return
+        since = now_s - self._taken_s
+        if apart_s > _APART_S and since < _RARELY_S:
+            return
+        self._taken_s = now_s
+        share, lasts = min(1.0, since / _MEMORY_S), min(1.0, since / _LASTS_S)
         change = cv2.subtract(last, small, dtype=cv2.CV_16S)  # -I_t
         mean = cv2.addWeighted(last, 0.5, small, 0.5, 0)
         across, down = cv2.spatialGradient(mean)
         flow = np.stack([self._blocks(change, across), self._blocks(change, down)])
         size = cv2.magnitude(flow[0], flow[1])
-        share = min(1.0, passed / _MEMORY_S)
-        self._active += min(1.0, passed / _LASTS_S) * ((size > _FAINT) - self._active)
+        self._active += lasts * ((size > _FAINT) - self._active)
         self._along += share * (flow - self._along)
         self._total += share * (size - self._total)
         going = cv2.magnitude(self._along[0], self._along[1])
@@ -73,7 +83,7 @@ class Coherence:
         """The blocks in the reduced picture; the last ones go on to its border."""
         rows, columns = self._shape
         side = 2 * _BLOCK
-        mask = (blocks.astype(np.uint8) * 255).repeat(side, axis=0).repeat(side, axis=1)[:rows, :columns]
+        mask = (blocks.astype(np.uint8) * 255).repeat(side, axis=1).repeat(side, axis=0)[:rows, :columns]
         low, right = rows - mask.shape[0], columns - mask.shape[1]
         return cv2.copyMakeBorder(mask, 0, low, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 

@@ -33,9 +33,8 @@ def left_behind(picture: Plane, background: Plane, weak: Plane, rect: Rect) -> b
 
 
 def _slope(picture: Plane, rim: np.ndarray) -> float:  # type: ignore[type-arg]
-    across = cv2.convertScaleAbs(cv2.Sobel(picture, cv2.CV_16S, 1, 0))
-    down = cv2.convertScaleAbs(cv2.Sobel(picture, cv2.CV_16S, 0, 1))
-    return float(cv2.mean(cv2.max(across, down), rim)[0])
+    across, down = cv2.spatialGradient(picture)
+    return float(cv2.mean(cv2.max(cv2.convertScaleAbs(across), cv2.convertScaleAbs(down)), rim)[0])
 
 
 def shadows(picture: Plane, background: Plane, weak: Plane, rects: list[Rect], known: list[Rect]) -> list[bool]:
@@ -53,16 +52,14 @@ def shadows(picture: Plane, background: Plane, weak: Plane, rects: list[Rect], k
 
 def _may_be(rects: list[Rect], known: list[Rect], columns: int) -> list[bool]:
     """Which boxes have the shape and the place of a shadow."""
-    if not rects:
-        return []
+    if not any(_is_flat(rect, columns) for rect in rects):
+        return [False] * len(rects)
     box = np.array(rects, np.float32)
     x1, y1, x2, y2 = box.T
     high = y2 - y1
     flat = (x2 - x1) / high
     border = (x1 <= 1) | (x2 >= columns - 1)
-    may = flat >= np.where(border, _ENTERS, _FLAT)
-    if not may.any():
-        return [False] * len(rects)
+    may = np.array([_is_flat(rect, columns) for rect in rects])
     alone = (flat > _ENTERS) & border
     reach = np.maximum(6, high)
     beside = (
@@ -79,6 +76,12 @@ def _may_be(rects: list[Rect], known: list[Rect], columns: int) -> list[bool]:
         apart = np.abs(box[:, None, :] - old[None]).sum(axis=-1)  # of all four sides
         may &= (apart > _ALIKE * (high + x2 - x1)[:, None]).all(axis=1)
     return [bool(each) for each in may]
+
+
+def _is_flat(rect: Rect, columns: int) -> bool:
+    x1, y1, x2, y2 = rect
+    flat = _ENTERS if x1 <= 1 or x2 >= columns - 1 else _FLAT
+    return x2 - x1 >= flat * (y2 - y1)
 
 
 def evenly_lit(picture: Plane, background: Plane, weak: Plane, rect: Rect) -> bool:

@@ -22,7 +22,7 @@ class Leaves:
         """Fill `shaky` and `wavy` of `blobs`. `mask` is 255 where motion goes to and fro, None: nowhere."""
         if mask is None:
             return
-        shares = {r: cv2.mean(mask[r[1] : r[3], r[0] : r[2]])[0] for r in blobs.objects}
+        shares = {r: 255 * cv2.countNonZero(mask[r[1] : r[3], r[0] : r[2]]) / _area(r) for r in blobs.objects}
         sizes = {
             (x1, y1, x2, y2): cv2.countNonZero(blobs.weak[y1:y2, x1:x2])
             for (x1, y1, x2, y2), share in shares.items()

@@ -34,19 +34,20 @@ def is_light(
     if pixels < _SMALL_AT_BORDER and (x1 <= 0 or y1 <= 0 or x2 >= columns or y2 >= rows):
         return False  # the sharp side of what comes in may still be outside
     now, known = picture[around], back.seen[around]
-    added = cv2.subtract(now, known, dtype=cv2.CV_32F)
     allowed = tuning.soft_share * pixels
-    if _edges(added, cv2.mean(difference[around], inside)[0], inside, tuning.soft_edge) < allowed:
+    (across, down), (known_across, known_down) = cv2.spatialGradient(now), cv2.spatialGradient(known)
+    slope = cv2.max(cv2.absdiff(across, known_across), cv2.absdiff(down, known_down))  # of what was added
+    if _sharp(slope, cv2.mean(difference[around], inside)[0], inside, tuning.soft_edge) < allowed:
         return True
     if pixels < _LARGE:
         return False
     factor = cv2.divide(cv2.add(now, _DARK, dtype=cv2.CV_32F), cv2.add(known, _DARK, dtype=cv2.CV_32F))
     change = cv2.mean(cv2.absdiff(factor, np.ones_like(factor)), inside)[0]
-    return _edges(factor, change, inside, tuning.soft_edge) < allowed
+    slope = cv2.max(np.abs(cv2.Sobel(factor, cv2.CV_32F, 1, 0)), np.abs(cv2.Sobel(factor, cv2.CV_32F, 0, 1)))
+    return _sharp(slope, change, inside, tuning.soft_edge) < allowed
 
 
-def _edges(field: np.ndarray, mean: float, inside: Plane, share: float) -> int:  # type: ignore[type-arg]
-    """Pixels inside where a field of changes, of which `mean` is the mean amount, has a gradient above its share."""
-    slope = cv2.max(np.abs(cv2.Sobel(field, cv2.CV_32F, 1, 0)), np.abs(cv2.Sobel(field, cv2.CV_32F, 0, 1)))
+def _sharp(slope: np.ndarray, mean: float, inside: Plane, share: float) -> int:  # type: ignore[type-arg]
+    """Pixels inside where changes, of which `mean` is the mean amount, have a gradient above their share."""
     sharp = cv2.compare(slope, 8 * share * mean, cv2.CMP_GT)
     return cv2.countNonZero(cv2.bitwise_and(sharp, inside))

@@ -51,15 +51,16 @@ class Memory:
         if weak is None:  # all looks like the background
             np.copyto(self._candidate, picture)
             cv2.add(self._run, ticks, dst=self._run)
-            self._trust = cv2.min(cv2.add(self._trust, _GAIN * ticks), _TICKS)
+            self._trust = _at_most(cv2.add(self._trust, _GAIN * ticks))
             return
         tolerance = max(5.0, 3 * back.sigma)
-        other = cv2.compare(cv2.absdiff(picture, self._candidate), tolerance, cv2.CMP_GT)
+        other = cv2.threshold(cv2.absdiff(picture, self._candidate), tolerance, 255, cv2.THRESH_BINARY)[1]
         cv2.copyTo(picture, other, self._candidate)
         self._run = cv2.bitwise_and(cv2.add(self._run, ticks), cv2.bitwise_not(other))
         # what changes nearby is the inside of something that passes: no reason to believe its look
-        calm = cv2.bitwise_not(cv2.bitwise_or(cv2.dilate(other, _NEAR), weak))
-        self._trust = cv2.min(cv2.add(self._trust, cv2.bitwise_and(calm, _GAIN * ticks)), _TICKS)
+        busy = cv2.bitwise_or(cv2.dilate(other, _NEAR), weak)
+        gain = cv2.threshold(busy, 0, min(255, _GAIN * ticks), cv2.THRESH_BINARY_INV)[1]
+        self._trust = _at_most(cv2.add(self._trust, gain))
         longer = cv2.compare(self._run, cv2.max(self._trust, _LEAST), cv2.CMP_GT)
         replaced = cv2.bitwise_and(longer, weak)
         for x1, y1, x2, y2 in stand:
@@ -79,3 +80,7 @@ class Memory:
         self._trust[part or ...] = 0
         if part is None:
             self._run[:] = 0
+
+
+def _at_most(trust: np.ndarray) -> Plane:  # type: ignore[type-arg]
+    return cv2.threshold(trust, _TICKS, _TICKS, cv2.THRESH_TRUNC)[1]  # type: ignore[return-value]

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.gate.picture import Plane
-
-Rect = tuple[int, int, int, int]
-"""x1, y1, x2, y2 in reduced px."""
+from stream.gate.shown import Rect, Shown
 
 _LEAST = 300  # boxes smaller than this are tight enough, px^2 ...
 _LARGE = 900  # ... and below this only what is mostly empty is cut: one person is not
@@ -31,21 +29,21 @@ def tightened(weak: Plane, rects: list[Rect], fill: float) -> list[Rect]:
     Cuts are tried greedily some rounds deep and kept if all that comes below them pays: the first cut between two lanes
     of traffic saves nothing by itself.
     """
-    if not any(_is_loose(weak, rect, fill) for rect in rects):
-        return rects
-    solid = cv2.morphologyEx(weak, cv2.MORPH_OPEN, _SQUARE)  # a line of shadow does not hold two cars together
     nodes: list[_Node] = [_Node(rect) for rect in rects]
-    begin = 0
+    loose = [node for node in nodes if _is_loose(weak, node.rect, fill)]
+    if not loose:
+        return rects
+    solid = _solid(weak, [node.rect for node in loose])
     for _ in range(_ROUNDS):
-        loose = [node for node in nodes[begin:] if _is_loose(weak, node.rect, fill)]
         begin = len(nodes)
-        if not loose:
-            break
         grids = np.stack([_grid(solid, node.rect) for node in loose])
         for node, cut in zip(loose, _best_cuts(grids), strict=True):
             if cut is not None:
                 node.parts = [_Node(part) for part in _parts(solid, node.rect, *cut)]
                 nodes += node.parts
+        loose = [node for node in nodes[begin:] if _is_loose(weak, node.rect, fill)]
+        if not loose:
+            break
     pieces: list[Rect] = []
     for root in nodes[: len(rects)]:
         pieces += root.leaves()[1]
@@ -69,6 +67,15 @@ class _Node:
         if area > _SAVES * own:
             return own, [self.rect]
         return area, [rect for found in below for rect in found[1]]
+
+
+def _solid(weak: Plane, rects: list[Rect]) -> Plane:
+    """Opened in these boxes, undefined elsewhere: a line of shadow does not hold two cars together."""
+    left, top = max(0, min(r[0] for r in rects) - 2), max(0, min(r[1] for r in rects) - 2)
+    part = (slice(top, max(r[3] for r in rects) + 2), slice(left, max(r[2] for r in rects) + 2))
+    solid = np.empty_like(weak)
+    solid[part] = cv2.morphologyEx(weak[part], cv2.MORPH_OPEN, _SQUARE)
+    return solid
 
 
 def _is_loose(weak: Plane, rect: Rect, fill: float) -> bool:
@@ -130,25 +137,31 @@ def _parts(weak: Plane, rect: Rect, down: bool, at: int) -> list[Rect]:
     return found
 
 
-def joined(boxes: list[tuple[Rect, bool]]) -> list[tuple[Rect, bool]]:
+def joined(boxes: list[Shown]) -> list[Shown]:
     """Boxes above each other joined to one, where few are seen: a faint person is found as a head and a pair of legs.
 
-    Each comes with a flag (it moves); a joined box moves when one of its parts does. In dense scenes nothing is joined.
+    A joined box moves when one of its parts does, and as the larger one goes. In dense scenes nothing is joined.
     """
     if not 1 < len(boxes) <= _FEW:
         return boxes
-    open_ = sorted(boxes, key=lambda item: item[0][1])
-    found: list[tuple[Rect, bool]] = []
+    open_ = sorted(boxes, key=lambda item: item.rect[1])
+    found: list[Shown] = []
     while open_:
-        rect, moves = open_.pop(0)
-        for index, (other, other_moves) in enumerate(open_):
-            if _stacked(rect, other):
-                rect = (min(rect[0], other[0]), rect[1], max(rect[2], other[2]), max(rect[3], other[3]))
-                open_[index] = (rect, moves or other_moves)
+        first = open_.pop(0)
+        for index, other in enumerate(open_):
+            if _stacked(first.rect, other.rect):
+                open_[index] = _both(first, other)
                 break
         else:
-            found.append((rect, moves))
+            found.append(first)
     return found
+
+
+def _both(upper: Shown, lower: Shown) -> Shown:
+    a, b = upper.rect, lower.rect
+    larger = upper if (a[2] - a[0]) * (a[3] - a[1]) > (b[2] - b[0]) * (b[3] - b[1]) else lower
+    rect = (min(a[0], b[0]), a[1], max(a[2], b[2]), max(a[3], b[3]))
+    return Shown(rect, upper.moves or lower.moves, larger.vx, larger.vy)
 
 
 def _stacked(upper: Rect, lower: Rect) -> bool:

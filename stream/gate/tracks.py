@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from stream.gate.picture import Plane
@@ -13,13 +14,15 @@ Rect = tuple[int, int, int, int]
 _MOST = 100
 _ALIVE = 2.1  # three changes in quick succession; a clock's digits change once a second, H.264 refines them once
 _MOVING = 1.35  # two, where the box moves too
-_FEW = 12  # pairs up to which plain loops are faster than arrays
+_FEW = 120  # pairs up to which plain loops are faster than arrays
 _FAR = 1e9
 _LONG_S = 4.0  # a crowd of leaves is still where it was; nobody passes so slowly that he is not seen to go
 _AWAY = 20.0  # px beyond its own size that something has left its place
 _STANDS = 3  # looks without a change after which who walked stands: leaves do not
 _MARGIN = 2  # px between boxes that still touch
 _WANDERS = 12.0  # px of path after which what moved amid leaves must have gone somewhere
+_TRUST = 0.15  # weight of a new pace
+_FADES = 0.7  # what is left of an earlier error of the pace after a look
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
 
@@ -49,6 +52,10 @@ class Track:
     vx: float = 0.0
     vy: float = 0.0
     speed: float = 0.0
+    at_s: float = 0.0  # when it was seen last
+    goes_x: float = 0.0  # px a second
+    goes_y: float = 0.0
+    strays: float = 0.0  # px a second by which it was elsewhere than it should have been
 
     @property
     def area(self) -> int:
@@ -59,18 +66,13 @@ class Track:
         """Distance from where it was first seen, city blocks."""
         return abs(self.x - self.from_x) + abs(self.y - self.from_y)
 
-    def later(self, frames: float) -> Rect:
-        """Where it will be after so many more frames."""
-        dx, dy = round(self.vx * frames), round(self.vy * frames)
-        return self.rect[0] + dx, self.rect[1] + dy, self.rect[2] + dx, self.rect[3] + dy
-
     def stays(self, now_s: float) -> bool:
         """Whether it has been about for long without ever leaving the place where it appeared."""
         width, height = self.rect[2] - self.rect[0], self.rect[3] - self.rect[1]
         far = abs(self.x - self.born_x) > width + _AWAY or abs(self.y - self.born_y) > height + _AWAY
         return now_s - self.born_s > _LONG_S and not far
 
-    def follow(self, rect: Rect, frame: int, shaky: bool) -> None:
+    def follow(self, rect: Rect, frame: int, now_s: float, shaky: bool) -> None:
         """The blob is at `rect` now; where all is `shaky` it must go further to be believed."""
         x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
         dx, dy = x - self.x, y - self.y
@@ -81,6 +83,7 @@ class Track:
         self.path += abs(dx) + abs(dy)
         self.vx, self.vy = 0.9 * self.vx + 0.1 * dx, 0.9 * self.vy + 0.1 * dy
         self.speed = 0.9 * self.speed + 0.1 * (abs(dx) + abs(dy))
+        self._aim(dx, dy, now_s)
         self.rect, self.x, self.y, self.last_frame = rect, x, y, frame
         self.seen += 1
         # back and forth: whatever it was, it goes nowhere
@@ -100,6 +103,16 @@ class Track:
                 self.moved = self.net > max(5.0, 0.4 * size) and self.net > 0.45 * self.path
         if not self.walked:
             self._walks()
+
+    def _aim(self, dx: float, dy: float, now_s: float) -> None:
+        """Learn how it goes on from the way that it went since it was seen last."""
+        passed, self.at_s = now_s - self.at_s, now_s
+        if passed <= 0:
+            return
+        off_x, off_y = dx / passed - self.goes_x, dy / passed - self.goes_y
+        trust = max(_TRUST, 1 / (self.seen + 1))
+        self.goes_x, self.goes_y = self.goes_x + trust * off_x, self.goes_y + trust * off_y
+        self.strays = max(abs(off_x) + abs(off_y), _FADES * self.strays) if self.seen else 0.0
 
     def _walks(self) -> None:
         width, height = self.rect[2] - self.rect[0], self.rect[3] - self.rect[1]
@@ -127,6 +140,7 @@ class Tracks:
 
     def __init__(self) -> None:
         self.all: list[Track] = []
+        self.lost = False  # whether one that moves has not been found in the last look
 
     def update(
         self,
@@ -154,7 +168,7 @@ class Tracks:
             if match and id(match[0]) not in used and match[1] <= heirs[id(match[0])]:
                 track = match[0]
                 used.add(id(track))
-                track.follow(rect, frame, shakes)
+                track.follow(rect, frame, now_s, shakes)
             else:
                 track = self._fresh(rect, match[0] if match else None, shakes, frame, now_s)
             if shakes and rect in wavy:
@@ -163,18 +177,20 @@ class Tracks:
             track.trembles = shakes and not track.moved and not stands
             current.append(track)
         lost = [t for t in before if frame - t.last_frame < _LOST_FRAMES and id(t) not in used]
+        self.lost = any(t.moved for t in lost)
         self.all = (current + lost)[:_MOST]
         return current
 
     def _fresh(self, rect: Rect, parent: Track | None, shakes: bool, frame: int, now_s: float) -> Track:
         """A new track; when a blob fell in two, both parts have the history."""
         x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
-        track = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s, born_x=x, born_y=y)
+        track = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s, born_x=x, born_y=y, at_s=now_s)
         if parent is not None:
             track.moved = parent.moved and not shakes
             track.seen, track.born_s, track.alive = parent.seen, parent.born_s, parent.alive
             track.born_x, track.born_y = parent.born_x, parent.born_y
             track.moves_s, track.settled, track.walked = parent.moves_s, parent.settled, parent.walked
+            track.goes_x, track.goes_y, track.strays = parent.goes_x, parent.goes_y, parent.strays
         return track
 
 
@@ -205,12 +221,13 @@ def _nearest_of(rect: Rect, tracks: list[Track]) -> tuple[Track, float] | None:
     return (best, least) if best else None
 
 
-def enliven(tracks: list[Track], apart: Plane, least: float, fade: float) -> None:
-    """Tell the tracks whether their pixels changed since the last frame: `apart` is by how much, more than `least` counts."""
-    rows, columns = apart.shape
+def enliven(tracks: list[Track], picture: Plane, last: Plane, least: float, fade: float) -> None:
+    """Tell the tracks whether their pixels changed by more than `least` since the `last` picture."""
+    rows, columns = picture.shape
     for track in tracks:
         x1, y1, x2, y2 = track.rect
-        track.change(int(apart[y1:y2, x1:x2].max()) > least, fade)
+        apart = cv2.norm(picture[y1:y2, x1:x2], last[y1:y2, x1:x2], cv2.NORM_INF)
+        track.change(apart > least, fade)
         if track.seen == 0 and (x1 <= 1 or y1 <= 1 or x2 >= columns - 1 or y2 >= rows - 1):
             track.alive = True  # it came in: only what appears in the middle must prove itself
 

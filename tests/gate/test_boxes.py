@@ -7,22 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.gate import MotionGate
+from stream.gate.shown import Shown
 from stream.gate.split import joined, tightened
 from tests.gate.scenes import WIDTH, frames, run
 
 
 def test_head_and_legs_of_one_person_are_one_box() -> None:
-    assert joined([((10, 10, 18, 18), True), ((9, 24, 19, 40), False)]) == [((9, 10, 19, 40), True)]
+    head, legs = Shown((10, 10, 18, 18), True, 1.0, 0.0), Shown((9, 24, 19, 40), False, 5.0, 2.0)
+    assert joined([head, legs]) == [Shown((9, 10, 19, 40), True, 5.0, 2.0)]  # it goes as the larger part does
 
 
 def test_two_cars_behind_each_other_stay_two() -> None:
-    cars = [((10, 10, 40, 34), True), ((12, 40, 44, 66), True)]
+    cars = [Shown((10, 10, 40, 34), True), Shown((12, 40, 44, 66), True)]
     assert sorted(joined(cars)) == sorted(cars)
 
 
 def test_in_a_dense_scene_nothing_is_joined() -> None:
-    pieces = [((10 * i, 10, 10 * i + 8, 18), True) for i in range(5)] + [
-        ((10 * i, 22, 10 * i + 8, 40), True) for i in range(5)
+    pieces = [Shown((10 * i, 10, 10 * i + 8, 18), True) for i in range(5)] + [
+        Shown((10 * i, 22, 10 * i + 8, 40), True) for i in range(5)
     ]
     assert joined(pieces) == pieces
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream.gate import GateSettings, MotionGate
+from stream.gate import GateSettings, Motion, MotionGate
 from stream.gate.carry import Carry
+from stream.gate.pace import Look, Pace, lasts
+from stream.gate.peek import Peek
 from stream.gate.picture import Reducer
+from stream.gate.shown import Shown
 from stream.gate.state import pack
+from stream.gate.tracks import Track
 from stream.types import Box, Reason
 from tests.gate.scenes import HEIGHT, WIDTH, frame, frames, person
 from tests.gate.test_motion import covered, walks
@@ -72,28 +79,152 @@ def test_a_scene_in_which_nothing_moves_is_looked_at_in_every_picture() -> None:
 def test_what_was_followed_is_carried_on_while_something_differs_there() -> None:
     carry, weak = Carry(), PICTURE.copy()
     for step in range(8):
-        carry.complete([((40 + 2 * step, 50, 52 + 2 * step, 90), True)], weak)
+        carry.complete([Shown((40 + 2 * step, 50, 52 + 2 * step, 90), True)], weak, step / 10)
     weak[80:90, 50:75] = 255  # only the feet
-    feet = ((57, 80, 67, 90), True)
-    assert carry.complete([feet], weak) == [((56, 50, 68, 90), True)]
-    assert carry.ahead(1.0) == [((58, 50, 70, 90), True)]
+    feet = Shown((57, 80, 67, 90), True)
+    (whole,) = carry.complete([feet], weak, 0.8)
+    assert whole.rect == (56, 50, 68, 90) and carry.any
+    assert whole.later(0.1) == (58, 50, 70, 90)
     weak[:] = 0
-    assert carry.complete([], weak) == []
+    assert carry.complete([], weak, 0.9) == [] and not carry.any
 
 
 def test_what_was_seen_but_once_is_not_carried_on() -> None:
     carry, weak = Carry(), np.full_like(PICTURE, 255)
-    carry.complete([((40, 50, 52, 90), True)], weak)
-    assert carry.complete([], weak) == []
+    carry.complete([Shown((40, 50, 52, 90), True)], weak, 0.0)
+    assert carry.complete([], weak, 0.1) == []
 
 
 def test_nothing_is_carried_on_for_long_or_out_of_the_picture() -> None:
     carry, weak = Carry(), np.full_like(PICTURE, 255)
     for step in range(8):
-        carry.complete([((40 + 4 * step, 50, 52 + 4 * step, 90), True)], weak)
-    assert sum(bool(carry.complete([], weak)) for _ in range(40)) == 8
+        carry.complete([Shown((40 + 4 * step, 50, 52 + 4 * step, 90), True)], weak, step / 10)
+    assert sum(bool(carry.complete([], weak, 0.8 + step / 10)) for step in range(40)) == 8
     carry = Carry()
     for step in range(8):
-        carry.complete([((280 + 4 * step, 50, 292 + 4 * step, 90), True)], weak)
-    carried = [rect for _ in range(8) for rect, _ in carry.complete([], weak)]
+        carry.complete([Shown((280 + 4 * step, 50, 292 + 4 * step, 90), True)], weak, step / 10)
+    carried = [each.rect for step in range(8) for each in carry.complete([], weak, 0.8 + step / 10)]
     assert carried and all(0 <= x1 < x2 <= WIDTH for x1, _, x2, _ in carried)
+
+
+def test_what_is_carried_on_goes_as_far_as_time_has_passed() -> None:
+    carry, weak = Carry(), np.full_like(PICTURE, 255)
+    at_s = 0.0
+    for passed_s in (0.1, 0.3, 0.1, 0.2, 0.4, 0.1, 0.3):  # 20 px a second, however far looks are apart
+        at_s += passed_s
+        x = round(20 * at_s)
+        carry.complete([Shown((x, 50, x + 12, 90), True)], weak, at_s)
+    (carried,) = carry.complete([], weak, at_s + 0.5)
+    assert abs(carried.rect[0] - 20 * (at_s + 0.5)) <= 2
+
+
+def followed(moves: float = 10.0, strays: float = 0.0, side: int = 12, **more: Any) -> Track:
+    x1, y1, x2, y2 = 40, 50, 40 + side, 50 + 2 * side
+    place = {"x": 40.0, "y": 50.0, "from_x": 40.0, "from_y": 50.0, "born_s": 0.0, "last_frame": 0}
+    settings = {"seen": 20, "moved": True, "goes_x": moves, "strays": strays} | more
+    return Track((x1, y1, x2, y2), **place, **settings)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(st.floats(-500, 500), st.floats(0, 500), st.integers(2, 200), st.booleans()), max_size=9))
+def test_a_look_lasts_until_something_may_have_gone_too_far(told: list[tuple[float, float, int, bool]]) -> None:
+    tracks = [followed(*each, settled=settled) for *each, settled in told]  # type: ignore[arg-type]
+    found = lasts(tracks, 0.37)
+    assert 0 <= found <= 0.37
+    going = [each for each in told if not each[3]]
+    assert bool(found) == bool(going)
+    for moves, strays, side, _ in going:
+        assert abs(moves) * found <= 8.01 and strays * found <= 1.01 + 0.81 * side
+
+
+@pytest.mark.parametrize("doubt", [{"trembles": True}, {"moved": False, "seen": 2}])
+def test_what_trembles_or_is_new_is_looked_at_again_at_once(doubt: dict[str, Any]) -> None:
+    assert lasts([followed()], 0.37) == 0.37
+    assert lasts([followed(), followed(**doubt)], 0.37) == 0.0
+
+
+@given(st.integers(1, 12), st.floats(-300, 300), st.floats(0, 300), st.floats(-10, 100), st.booleans(), st.booleans())
+def test_nothing_is_carried_on_longer_than_the_longest_look_lasts(
+    count: int, moves: float, strays: float, passed_s: float, doubtful: bool, lost: bool
+) -> None:
+    pace = Pace((HEIGHT, WIDTH), (HEIGHT, WIDTH))
+    look = Look(Motion(Reason.MOTION), [])
+    pace.keep(look, [followed(moves, strays) for _ in range(count)], doubtful, lost)
+    pace.looked(PICTURE, 1.0)
+    carried = pace.carries(PICTURE, passed_s)
+    assert carried is None or (carried is look and 0 < passed_s < (0.37 if count >= 5 else 0.17))
+    assert doubtful or passed_s <= 0 or passed_s >= 0.085 or carried is look
+    pace.forget()
+    assert pace.carries(PICTURE, passed_s) is None
+
+
+def looked_at(fps: float, paint: Callable[[Image, float], object], seconds: float = 7.0) -> list[float]:
+    """The times of the pictures that were looked at, after the first 2 s; `paint` gets the time."""
+    gate, found = MotionGate(), []
+    for index, luma in enumerate(frames(round(seconds * fps), lambda image, i: paint(image, i / fps))):
+        before = gate._detector.frames
+        gate.admit(frame(luma, index, at_s=index / fps))
+        if index / fps >= 2.0 and gate._detector.frames > before:
+            found.append(index / fps)
+    return found
+
+
+@pytest.mark.parametrize(("fps", "apart_s"), [(5, 0.2), (10, 0.2), (25, 0.2), (60, 0.2)])
+def test_one_who_walks_is_looked_at_five_times_a_second(fps: float, apart_s: float) -> None:
+    looks = np.diff([at_s for at_s in looked_at(fps, lambda image, at_s: person(image, 20 * at_s)) if at_s > 3])
+    assert looks.max() <= apart_s + 1e-6
+    assert np.median(looks) >= 0.17
+
+
+def test_at_a_picture_every_ten_seconds_each_is_looked_at() -> None:
+    looks = looked_at(0.1, lambda image, at_s: person(image, at_s), 300)
+    assert len(looks) == 29
+
+
+def test_a_crowd_is_looked_at_less_often_than_one_of_them() -> None:
+    def crowd(image: Image, at_s: float) -> None:
+        for one in range(7):
+            person(image, 5 + 44 * one + 6 * at_s, 20 + 15 * one, width=10, height=28)
+
+    looks = np.diff([at_s for at_s in looked_at(10, crowd) if at_s > 3])
+    assert looks.max() <= 0.4 + 1e-6
+    assert looks.mean() > 0.25
+
+
+def test_what_is_fast_is_looked_at_in_every_tenth_of_a_second() -> None:
+    def car(image: Image, at_s: float) -> None:
+        left = round(120 * (at_s - 2.5)) - 60
+        for part in range(6):  # windows, doors and wheels: a car is not of one shade
+            image[80:110, max(0, left + 10 * part) : max(0, left + 10 * part + 10)] = 20 + 200 * (part % 2)
+
+    looks = np.diff([at_s for at_s in looked_at(25, car, 5.0) if at_s > 3.2])
+    assert looks.max() <= 0.12 + 1e-6
+
+
+def test_one_that_is_lost_is_looked_for_at_once_where_few_are_followed() -> None:
+    for count, lasts_s in ((2, 0.085), (6, 0.37)):
+        pace = Pace((HEIGHT, WIDTH), (HEIGHT, WIDTH))
+        pace.keep(Look(Motion(Reason.MOTION), []), [followed() for _ in range(count)], False, True)
+        pace.looked(PICTURE, 1.0)
+        assert pace.carries(PICTURE, lasts_s - 0.001)
+        assert not pace.carries(PICTURE, lasts_s)
+
+
+@pytest.mark.parametrize("late", range(5))
+def test_something_new_beside_a_walker_is_looked_at_at_once(late: int) -> None:
+    def two(image: Image, at_s: float) -> None:
+        person(image, 20 * at_s)
+        if at_s >= 4 + late / 25:
+            person(image, 240, 40, width=8, height=24)
+
+    assert any(abs(at_s - 4 - late / 25) < 1e-6 for at_s in looked_at(25, two, 5))
+
+
+def test_a_glance_finds_what_differs_outside_of_what_is_followed() -> None:
+    peek, track = Peek((HEIGHT, WIDTH), (720, 1280)), followed(side=20)
+    assert peek.finds(np.zeros((720, 1280), np.uint8))  # nothing to compare with
+    peek.keep(np.full((720, 1280), 90, np.uint8), [track], 0.2, 1.0)
+    luma = np.full((720, 1280), 100, np.uint8)  # noise
+    luma[4 * 50 : 4 * 90, 4 * 40 : 4 * 60] = 255  # itself
+    assert not peek.finds(luma)
+    luma[500:540, 900:916] = 150
+    assert peek.finds(luma)
