@@ -13,6 +13,7 @@ Field = NDArray[np.float32]
 """(rows, columns) float32."""
 
 _FIELD_OFFSET = 6.0  # keeps ratios of dark pixels finite
+_BRIGHT = 245  # a pixel as bright as this may be brighter than the camera can say
 _SLOPE_GRID = 8  # stride of the sample that a light change is fitted on
 
 
@@ -30,10 +31,16 @@ class Background:
         self.sigma = 1.0
         self._threshold = float(threshold)
         self._tuning = tuning
+        self._glares = False  # whether a mean is brighter than white: light was too much for the camera there
         self._fresh = False  # whether the deviation is learnt in this frame: every other one is enough
 
     def learn(self, picture: Plane, weight: float, keep: Plane | None) -> None:
-        """Mix the picture in, not where `keep` is set."""
+        """Mix the picture in, not where `keep` is set, nor where it is overexposed and says nothing of the ground."""
+        if self._glares:
+            glare = cv2.compare(self.mean, 255.0, cv2.CMP_GT)
+            self._glares = bool(cv2.countNonZero(glare))
+            glare = cv2.bitwise_and(glare, cv2.compare(picture, _BRIGHT, cv2.CMP_GE))
+            keep = glare if keep is None else cv2.bitwise_or(keep, glare)  # type: ignore[assignment]
         if keep is None:
             cv2.accumulateWeighted(picture, self.mean, weight)
         else:
@@ -106,13 +113,17 @@ class Background:
         before = (self.mean, self.seen)
         rows, columns = picture.shape
         grid = (max(1, round(columns / 9)), max(1, round(rows / 9)))
-        now = cv2.resize(picture, grid, interpolation=cv2.INTER_AREA).astype(np.float32) + _FIELD_OFFSET
-        was = cv2.resize(self.seen, grid, interpolation=cv2.INTER_AREA).astype(np.float32) + _FIELD_OFFSET
+        known = np.where(picture >= _BRIGHT, self.seen, self.mean) if self._glares else self.seen
+        now, was = (
+            cv2.resize(plane, grid, interpolation=cv2.INTER_AREA).astype(np.float32) + _FIELD_OFFSET
+            for plane in (picture, known)
+        )
         ratio = cv2.blur(cv2.medianBlur(now / was, 5), (3, 3))
         ratio = cv2.resize(ratio, (columns, rows))
         shaded = cv2.multiply(self.mean + np.float32(_FIELD_OFFSET), ratio) - np.float32(_FIELD_OFFSET)
-        self.mean = cv2.min(shaded, 255.0)  # type: ignore[assignment]
-        self.seen = cv2.convertScaleAbs(cv2.max(self.mean, 0.0))  # type: ignore[assignment]
+        self.mean = cv2.max(shaded, 0.0)  # type: ignore[assignment]
+        self._glares = self._glares or float(self.mean.max()) > 255
+        self.seen = cv2.convertScaleAbs(self.mean)  # type: ignore[assignment]
         return before
 
     def restore(self, before: tuple[Field, Plane]) -> None:

@@ -68,11 +68,12 @@ class BlobFinder:
         back: Background,
         clutter: Clutter,
         hasty: bool,
+        shaded: bool,
     ) -> Blobs:
         """Blobs of one frame.
 
         `excess` is difference over threshold; `hasty`: frames are so far apart that waiting for a second sight would miss
-        what passes.
+        what passes; `shaded`: light has been changing over parts of the picture, and small blobs may be what is left of it.
         """
         tuning = self._tuning
         weak = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY)[1]
@@ -94,7 +95,7 @@ class BlobFinder:
                 continue
             rect = (x1, y1, x2, y2)
             judged = self._judged(rect)
-            doubted = pixels > 40 and (judged < _SURE or judged % _AGAIN == 0)
+            doubted = (shaded or pixels > 40) and (judged < _SURE or judged % _AGAIN == 0)
             if doubted and self._is_light(rect, picture, difference, weak, back, found):
                 continue
             self._next.append((rect, judged + 1))

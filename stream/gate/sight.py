@@ -14,7 +14,7 @@ from stream.gate.picture import Places, Plane
 from stream.gate.settings import Tuning
 from stream.gate.split import tightened
 
-_LASTING = 10  # looks for which light that differs over the picture is expected to go on changing
+_LASTING = 20  # looks for which light that differs over the picture is expected to go on changing
 
 
 class Sight:
@@ -62,4 +62,5 @@ class Sight:
         return blobs
 
     def _find(self, picture: Plane, hasty: bool) -> Blobs:
-        return self.finder.find(picture, self.difference, self._excess, self._back, self._clutter, hasty)
+        shaded = self.shaded > 0
+        return self.finder.find(picture, self.difference, self._excess, self._back, self._clutter, hasty, shaded)
