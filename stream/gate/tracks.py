@@ -21,7 +21,8 @@ _AWAY = 20.0  # px beyond its own size that something has left its place
 _STANDS = 3  # looks without a change after which who walked stands: leaves do not
 _MARGIN = 2  # px between boxes that still touch
 _WANDERS = 12.0  # px of path after which what moved amid leaves must have gone somewhere
-_TRUST = 0.15  # weight of a new pace
+_TRUST = 0.3  # weight of a new pace
+_JUMPS = 3, 2.0, 0.35  # looks after which who is off by px and a share of the shorter side has merged or split
 _FADES = 0.7  # what is left of an earlier error of the pace after a look
 _LOST_FRAMES = 3  # a track outlives its blob by this
 
@@ -110,9 +111,11 @@ class Track:
         if passed <= 0:
             return
         off_x, off_y = dx / passed - self.goes_x, dy / passed - self.goes_y
-        trust = max(_TRUST, 1 / (self.seen + 1))
-        self.goes_x, self.goes_y = self.goes_x + trust * off_x, self.goes_y + trust * off_y
-        self.strays = max(abs(off_x) + abs(off_y), _FADES * self.strays) if self.seen else 0.0
+        off, side = abs(off_x) + abs(off_y), min(self.rect[2] - self.rect[0], self.rect[3] - self.rect[1])
+        if self.seen <= _JUMPS[0] or off * passed <= _JUMPS[1] + _JUMPS[2] * side:  # a jump says nothing of its pace
+            trust = max(_TRUST, 1 / (self.seen + 1))
+            self.goes_x, self.goes_y = self.goes_x + trust * off_x, self.goes_y + trust * off_y
+        self.strays = max(off, _FADES * self.strays) if self.seen else 0.0
 
     def _walks(self) -> None:
         width, height = self.rect[2] - self.rect[0], self.rect[3] - self.rect[1]
