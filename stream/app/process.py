@@ -198,8 +198,8 @@ def _consumers(settings: Settings, broker: KafkaBroker) -> list[Consumer]:
     kafka = settings.kafka
     caution = Caution()
     dead, ledger = DeadLetterTopic(broker, kafka.dead_letters), Ledger(broker, kafka.ledger)
-    uploads = Limits(max_attempts=kafka.attempts)
-    live = dataclasses.replace(Limits.live(settings.sampling.max_age_s), max_attempts=kafka.attempts)
+    own = (Limits(), Limits.live(settings.sampling.max_age_s))
+    uploads, live = (dataclasses.replace(limits, max_attempts=kafka.attempts) for limits in own)
     classes = (
         (kafka.frames, LIVE, Traffic.LIVE, wire.parse_frame, live),
         (kafka.files, UPLOADS, Traffic.UPLOAD, wire.parse_files, uploads),
