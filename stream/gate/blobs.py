@@ -25,6 +25,7 @@ _SURE = 2  # a blob that was judged solid so often in a row ...
 _ALIKE = (0.6, 1.4)  # shares of its area between which a blob that was here is the same ...
 _MERGES = 5, (0.4, 3.0)  # ... and where so many are, which merge and part
 _AGAIN = 16  # ... is judged again only in every sixteenth frame
+_FLEETING = 1  # looks in a row for which a flake or a drop is seen at a place
 _BORDER = 14  # contour length of a grown blob below which it cannot have the least area
 
 
@@ -69,19 +70,26 @@ class BlobFinder:
         clutter: Clutter,
         hasty: bool,
         shaded: bool,
+        swift: bool,
     ) -> Blobs:
         """Blobs of one frame.
 
         `excess` is difference over threshold; `hasty`: frames are so far apart that waiting for a second sight would miss
-        what passes; `shaded`: light has been changing over parts of the picture, and small blobs may be what is left of it.
+        what passes; `shaded`: light has been changing over parts of the picture, and small blobs may be what is left of it;
+        `swift`: looks follow each other so closely that nothing followed has left its pixels in the next one.
         """
         tuning = self._tuning
         weak = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY)[1]
         found = Blobs(weak)  # type: ignore[arg-type]
         grown, rects, part = self._outlines(excess, weak, found)
         age = self._next_age = self._older(weak, part)
+        sizes = list(self._sizeable(rects, weak, found))
+        cluttered = clutter.places()
+        if cluttered is not None and swift:
+            excess, grown, sizes = self._without_fleeting(excess, age, cluttered, found)
+            weak = found.weak
         self._next = []
-        for (x1, y1, x2, y2), pixels in self._sizeable(rects, weak, found):
+        for (x1, y1, x2, y2), pixels in sizes:
             part = (slice(y1, y2), slice(x1, x2))
             busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
             if pixels < least or pixels < tuning.min_area:
@@ -105,6 +113,21 @@ class BlobFinder:
             kept = found.keep[part]
             cv2.bitwise_or(kept, grown[part], dst=kept)
         return found
+
+    def _without_fleeting(
+        self, excess: Plane, age: Plane, cluttered: Plane, found: Blobs
+    ) -> tuple[Plane, Plane, list[tuple[Rect, int]]]:
+        """The excess, the grown picture and the blobs again, without pixels that differ for the first time where it rains.
+
+        A flake or a drop is gone in the next picture; who walks covers most of his pixels for several. So flakes that
+        touch someone are not taken for a part of him. What was found before still says how much clutter there is.
+        """
+        fleeting = cv2.bitwise_and(cluttered, cv2.compare(age, _FLEETING, cv2.CMP_LE))
+        lasting = cv2.bitwise_and(excess, cv2.bitwise_not(fleeting))
+        found.weak = cv2.threshold(lasting, 0, 255, cv2.THRESH_BINARY)[1]  # type: ignore[assignment]
+        rest = Blobs(found.weak)
+        grown, rects, _ = self._outlines(lasting, found.weak, rest)  # type: ignore[arg-type]
+        return lasting, grown, list(self._sizeable(rects, found.weak, rest))  # type: ignore[return-value]
 
     def _older(self, weak: Plane, part: tuple[slice, slice]) -> Plane:
         """The age of each pixel in this frame; all that is weak lies in `part`."""

@@ -12,13 +12,15 @@ from stream.gate.settings import Tuning
 Rect = tuple[int, int, int, int]
 
 _GRID = (5, 8)
-_SMALL_SCALE = 2.5  # an object amid clutter is this many times as large as the clutter
+_SMALL_SCALE = 2.5  # an object amid clutter is this many times as large as the clutter ...
+_LARGEST = 40  # ... of which a larger blob is none: someone who passes must not raise what is asked of him
 
 
 class Clutter:
     """Small blobs in each cell of a coarse grid: where there are many in every frame, it rains or snows."""
 
     def __init__(self, shape: tuple[int, int], tuning: Tuning) -> None:
+        self._shape = shape
         self._cell = (-(-shape[0] // _GRID[0]), -(-shape[1] // _GRID[1]))
         self._limit = tuning.clutter
         self._count = np.zeros(_GRID)
@@ -35,6 +37,13 @@ class Clutter:
         busy = bool(self._smooth[cell] > self._limit)
         return busy, _SMALL_SCALE * float(self._size[cell]) if busy else 0.0
 
+    def places(self) -> Plane | None:
+        """255 where it is cluttered; None: nowhere."""
+        if not self._any:
+            return None
+        busy = np.uint8(255) * (self._smooth > self._limit)
+        return busy.repeat(self._cell[0], axis=0).repeat(self._cell[1], axis=1)[: self._shape[0], : self._shape[1]]
+
     def learn(self, small: list[tuple[int, Rect]], movers: list[Rect]) -> None:
         """Count the small blobs of a frame that are not known to move like an object."""
         if not small and not self._raining:
@@ -47,7 +56,7 @@ class Clutter:
                     continue
                 cell = ((rect[1] + rect[3]) // 2 // self._cell[0], (rect[0] + rect[2]) // 2 // self._cell[1])
                 self._count[cell] += 0.05
-                self._size[cell] = max(self._size[cell] * 0.98, min(pixels, 60))
+                self._size[cell] = max(self._size[cell] * 0.98, min(pixels, _LARGEST))
         most = float(self._count.max())
         self._raining = most > 0.01
         self.any = most > 0.2 * self._limit

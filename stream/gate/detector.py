@@ -29,7 +29,6 @@ _TRAFFIC = 2  # objects that move on, from which whatever does not tremble is ta
 _SEEN = 5  # frames after which what moves on is believed ...
 _STRAYS = 2  # ... beside which so many small blobs are noise
 _LASTS = 2.0  # mean frames that light has lain on its pixels before it is learnt
-_HASTY_S = 0.3  # frames further apart than this cannot wait for a second sight
 _CHANGES_S = 0.4  # time constant of the count of a track's changes
 
 
@@ -158,7 +157,7 @@ class Detector:
 
     def _busy(self, picture: Plane, learns: bool, relit: bool, share: float) -> Motion:
         followed = [t.rect for t in self._tracks.all if t.moved and t.seen >= _SEEN]
-        blobs = self._sight.blobs(picture, followed, self._flow.to_and_fro, self.step_s > _HASTY_S)
+        blobs = self._sight.blobs(picture, followed, self._flow.to_and_fro, self.step_s)
         if not learns:
             tracks = Tracks().update(blobs.objects, self.frames, self._clock.at_s)
             return self._answers.seen(blobs, tracks, share, relit, self._clock.at_s)[0]

@@ -14,6 +14,8 @@ from stream.gate.picture import Places, Plane
 from stream.gate.settings import Tuning
 from stream.gate.split import tightened
 
+_HASTY_S = 0.3  # looks further apart than this cannot wait for a second sight
+_SWIFT_S = 0.15  # looks closer than this see cars and people twice at most of their places
 _LASTING = 20  # looks for which light that differs over the picture is expected to go on changing
 
 
@@ -37,13 +39,13 @@ class Sight:
             cv2.bitwise_and(self._excess, self._places.mask, dst=self._excess)
         return cv2.countNonZero(self._excess)
 
-    def blobs(self, picture: Plane, followed: list[Rect], to_and_fro: Plane | None, hasty: bool) -> Blobs:
+    def blobs(self, picture: Plane, followed: list[Rect], to_and_fro: Plane | None, step_s: float) -> Blobs:
         """The blobs of the picture that was just subtracted, cut into tight boxes, without shadows.
 
-        `followed` have been seen to move on for some time; `to_and_fro` is 255 where motion goes nowhere; `hasty`: frames
-        are far apart.
+        `followed` have been seen to move on for some time; `to_and_fro` is 255 where motion goes nowhere; looks are
+        `step_s` apart.
         """
-        blobs = self._find(picture, hasty)
+        blobs = self._find(picture, step_s, not followed)
         self.shaded = max(0, self.shaded - 1)
         pixels = cv2.countNonZero(blobs.weak)
         if blobs.soft or (self.shaded and pixels > 150):
@@ -51,7 +53,7 @@ class Sight:
             left = self.subtract(picture)
             if left < (0.9 if self.shaded else 0.6) * pixels:
                 self.shaded = _LASTING if blobs.soft else self.shaded
-                blobs = self._find(picture, hasty)
+                blobs = self._find(picture, step_s, not followed)
             else:
                 self._back.restore(before)
                 self.subtract(picture)
@@ -61,6 +63,14 @@ class Sight:
         self._leaves.mark(blobs, to_and_fro)
         return blobs
 
-    def _find(self, picture: Plane, hasty: bool) -> Blobs:
-        shaded = self.shaded > 0
-        return self.finder.find(picture, self.difference, self._excess, self._back, self._clutter, hasty, shaded)
+    def _find(self, picture: Plane, step_s: float, vacant: bool) -> Blobs:
+        return self.finder.find(
+            picture,
+            self.difference,
+            self._excess,
+            self._back,
+            self._clutter,
+            hasty=step_s > _HASTY_S,
+            shaded=self.shaded > 0,
+            swift=step_s < _SWIFT_S or (vacant and step_s < _HASTY_S),
+        )
