@@ -20,6 +20,7 @@ _LONG_S = 4.0  # a crowd of leaves is still where it was; nobody passes so slowl
 _AWAY = 20.0  # px beyond its own size that something has left its place
 _STANDS = 3  # looks without a change after which who walked stands: leaves do not
 _MARGIN = 2  # px between boxes that still touch
+_PART = 0.3  # share of the box of who walked amid leaves that a part must have to walk on; a crumb is a leaf
 _WANDERS = 12.0  # px of path after which what moved amid leaves must have gone somewhere
 _TRUST = 0.3  # weight of a new pace
 _JUMPS = 3, 2.0, 0.35  # looks after which who is off by px and a share of the shorter side has merged or split
@@ -189,7 +190,8 @@ class Tracks:
         x, y = (rect[0] + rect[2]) * 0.5, (rect[1] + rect[3]) * 0.5
         track = Track(rect, x, y, x, y, now_s, frame, moves_s=now_s, born_x=x, born_y=y, at_s=now_s)
         if parent is not None:
-            track.moved = parent.moved and not shakes
+            walks = parent.walked and track.area >= _PART * parent.area
+            track.moved = parent.moved and (walks or not shakes)
             track.seen, track.born_s, track.alive = parent.seen, parent.born_s, parent.alive
             track.born_x, track.born_y = parent.born_x, parent.born_y
             track.moves_s, track.settled, track.walked = parent.moves_s, parent.settled, parent.walked
