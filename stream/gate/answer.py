@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream.gate.blobs import Blobs, Rect
+from stream.gate.blobs import Blobs
 from stream.gate.carry import Carry
-from stream.gate.picture import Places
+from stream.gate.picture import Places, Rect
 from stream.gate.shown import Shown
 from stream.gate.split import joined
 from stream.gate.tracks import Track

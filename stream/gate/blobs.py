@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from stream.gate.background import Background
 from stream.gate.clutter import Clutter
 from stream.gate.light import is_light
-from stream.gate.picture import Plane
+from stream.gate.picture import Plane, Rect
 from stream.gate.settings import Tuning
-
-Rect = tuple[int, int, int, int]
-"""x1, y1, x2, y2 in reduced px."""
 
 _SQUARE = np.ones((3, 3), np.uint8)
 _TALL = np.ones((5, 3), np.uint8)  # people are cut in pieces top to bottom, so gaps close further that way

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 
-from stream.gate.picture import Plane
-from stream.gate.shown import Rect, Shown
+from stream.gate.picture import Plane, Rect, area
+from stream.gate.shown import Shown
 
 _MOST = 8  # boxes up to which they are followed: in a dense scene one hides the next
 _SEEN = 5  # looks in which it was seen whole ...
@@ -92,8 +92,8 @@ class Carry:
             if place is None:
                 continue
             common, best = _most_common(place, boxes)
-            if common and common >= _WHOLE * _area(place):
-                if _area(best) > _GROWS * _area(place):
+            if common and common >= _WHOLE * area(place):
+                if area(best) > _GROWS * area(place):
                     known.go(passed_s)
                     known.missing = 0
                 elif best in claimed:
@@ -107,10 +107,10 @@ class Carry:
             if known.seen < _SEEN or known.went < _WENT or known.missing > _LONGEST or not _differs(weak, place):
                 continue
             kept.append(known)
-            if sum(_common(place, box.rect) for box in boxes) >= _WHOLE * _area(place):
+            if sum(_common(place, box.rect) for box in boxes) >= _WHOLE * area(place):
                 continue  # it fell in parts
             self._carried.append(known)
-            left = [box for box in left if _common(place, box.rect) < _INSIDE * _area(box.rect)]
+            left = [box for box in left if _common(place, box.rect) < _INSIDE * area(box.rect)]
         self._known = kept + [_Known(*box.rect) for box in left if box.moves and box.rect not in claimed]
         return left + [
             Shown(place, True, known.vx, known.vy)
@@ -121,20 +121,16 @@ class Carry:
 
 def _differs(weak: Plane, rect: Rect) -> bool:
     x1, y1, x2, y2 = rect
-    return cv2.countNonZero(weak[y1:y2, x1:x2]) >= _DIFFERS * _area(rect)
+    return cv2.countNonZero(weak[y1:y2, x1:x2]) >= _DIFFERS * area(rect)
 
 
 def _clipped(rect: Rect, weak: Plane) -> Rect | None:
     """The part in the picture; None when less than half is."""
     rows, columns = weak.shape
     inside = (max(0, rect[0]), max(0, rect[1]), min(columns, rect[2]), min(rows, rect[3]))
-    if inside[2] - inside[0] < 2 or inside[3] - inside[1] < 2 or _area(inside) < 0.5 * _area(rect):
+    if inside[2] - inside[0] < 2 or inside[3] - inside[1] < 2 or area(inside) < 0.5 * area(rect):
         return None
     return inside
-
-
-def _area(rect: Rect) -> int:
-    return (rect[2] - rect[0]) * (rect[3] - rect[1])
 
 
 def _most_common(place: Rect, boxes: list[Shown]) -> tuple[int, Rect]:

@@ -6,10 +6,8 @@ import cv2
 import numpy as np
 
 from stream.gate.background import Field
-from stream.gate.picture import Plane
+from stream.gate.picture import Plane, Rect
 from stream.gate.settings import Tuning
-
-Rect = tuple[int, int, int, int]
 
 _GRID = (5, 8)
 _SMALL_SCALE = 2.5  # an object amid clutter is this many times as large as the clutter ...
@@ -39,7 +37,7 @@ class Clutter:
 
     def places(self) -> Plane | None:
         """255 where it is cluttered; None: nowhere."""
-        if not self._any:
+        if not self.any:
             return None
         busy = np.uint8(255) * (self._smooth > self._limit)
         return busy.repeat(self._cell[0], axis=0).repeat(self._cell[1], axis=1)[: self._shape[0], : self._shape[1]]

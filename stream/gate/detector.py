@@ -8,14 +8,14 @@ import cv2
 
 from stream.gate.answer import Answers, Motion
 from stream.gate.background import Background
-from stream.gate.blobs import Blobs, Rect
+from stream.gate.blobs import Blobs
 from stream.gate.carry import Carry
 from stream.gate.clock import Clock
 from stream.gate.clutter import Activity, Clutter
 from stream.gate.flow import Coherence
 from stream.gate.memory import Memory
 from stream.gate.pace import Look, Pace
-from stream.gate.picture import Places, Plane, Reducer
+from stream.gate.picture import Places, Plane, Rect, Reducer
 from stream.gate.settings import DEFAULT, GateSettings, Tuning
 from stream.gate.sight import Sight
 from stream.gate.standing import Standing
@@ -150,7 +150,7 @@ class Detector:
             self._tracks.update([], self.frames, self._clock.at_s)
             self.back.learn(picture, self._weight(), None)
             self._memory.update(picture, None, self.back, self._clock.at_s)
-            self.back.deviate(self._sight.difference, None, 0.03 if self.frames > 40 else 0.1)
+            self.back.deviate(self._sight.difference, None, self._haste)
             self._slow(picture, None, [])
             self._last = picture
         return Motion(Reason.LIGHT if relit else Reason.STILL)
@@ -182,7 +182,7 @@ class Detector:
         self.back.learn(picture, weight, keep)
         stand = [track.rect for track in tracks if track.walked and track.settled]
         self._memory.update(picture, blobs.weak, self.back, self._clock.at_s, stand)
-        self.back.deviate(self._sight.difference, blobs.weak, 0.03 if self.frames > 40 else 0.1)
+        self.back.deviate(self._sight.difference, blobs.weak, self._haste)
         self._slow(picture, blobs, tracks)
         self._last = picture
         if changing:
@@ -220,6 +220,11 @@ class Detector:
             and blobs.count <= len(tracks) + _STRAYS
             and all(t.moved and t.seen >= _SEEN for t in tracks)
         )
+
+    @property
+    def _haste(self) -> float:
+        """How fast the noise is learnt: at first it is not known at all."""
+        return 0.03 if self.frames > 40 else 0.1
 
     def _weight(self) -> float:
         settled = 1 - math.exp(-min(self.step_s, 1.0) / self.tuning.learn_s)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stream.gate.picture import Plane
-
-Rect = tuple[int, int, int, int]
+from stream.gate.picture import Plane, Rect
 
 _SQUARE = np.ones((3, 3), np.uint8)
 _DARKENS = (0.5, 0.93)  # a shadow leaves this share of the light ...

@@ -13,9 +13,7 @@ import cv2
 import numpy as np
 
 from stream.gate.background import Background
-from stream.gate.picture import Plane
-
-Rect = tuple[int, int, int, int]
+from stream.gate.picture import Plane, Rect
 
 _TICKS = 240  # of trust, at most; counters are bytes
 _GAIN = 4  # trust for each tick that a pixel looks like the background: full after a quarter of `hold_s`

@@ -16,6 +16,14 @@ _HARDLY = 1.15  # times a side may be too long
 Plane = NDArray[np.uint8]
 """(rows, columns) uint8 luma of the reduced picture."""
 
+Rect = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in pixels of the reduced picture; x2 and y2 are one past the last."""
+
+
+def area(rect: Rect) -> int:
+    """In pixels of the reduced picture."""
+    return (rect[2] - rect[0]) * (rect[3] - rect[1])
+
 
 class Reducer:
     """Reduces a luma picture to a fixed number of pixels and smooths it, in buffers of its own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-Rect = tuple[int, int, int, int]
+from stream.gate.picture import Rect
 
 
 class Shown(NamedTuple):

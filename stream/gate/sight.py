@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from stream.gate.background import Background
-from stream.gate.blobs import BlobFinder, Blobs, Rect
+from stream.gate.blobs import BlobFinder, Blobs
 from stream.gate.clutter import Clutter
 from stream.gate.ghosts import shadows
 from stream.gate.leaves import Leaves
-from stream.gate.picture import Places, Plane
+from stream.gate.picture import Places, Plane, Rect
 from stream.gate.settings import Tuning
 from stream.gate.split import tightened
 

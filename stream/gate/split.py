@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.gate.picture import Plane
-from stream.gate.shown import Rect, Shown
+from stream.gate.picture import Plane, Rect
+from stream.gate.shown import Shown
 
 _LEAST = 300  # boxes smaller than this are tight enough, px^2 ...
 _LARGE = 900  # ... and below this only what is mostly empty is cut: one person is not

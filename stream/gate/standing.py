@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from stream.gate.background import Background
-from stream.gate.blobs import Blobs, Rect
+from stream.gate.blobs import Blobs
 from stream.gate.clutter import Activity
 from stream.gate.ghosts import evenly_lit, left_behind
 from stream.gate.light import is_light
 from stream.gate.memory import Memory
-from stream.gate.picture import Plane
+from stream.gate.picture import Plane, Rect
 from stream.gate.settings import Tuning
 from stream.gate.tracks import Track
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stream.gate.picture import Plane
-
-Rect = tuple[int, int, int, int]
+from stream.gate.picture import Plane, Rect
 
 _MOST = 100
 _ALIVE = 2.1  # three changes in quick succession; a clock's digits change once a second, H.264 refines them once
