@@ -26,8 +26,7 @@ from stream.types import Admission, Frame, Pixels, Reason
 
 _COLORS = {Reason.MOTION: (60, 200, 60), Reason.SETTLED: (60, 160, 240), Reason.STILL: (150, 150, 150)}
 _EPOCH = datetime.fromtimestamp(0, UTC)  # films have a stream time only
-_PAINT_FPS = 60
-_PAINT_TICKS = 90_000  # a second, as in MPEG
+_PAINT_FPS, _PAINT_TICKS = 60, 90_000  # ticks a second, as in MPEG
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from stream.gate.background import Background
 from stream.gate.clutter import Clutter
@@ -40,6 +39,14 @@ class Blobs:
     wavy: frozenset[Rect] = frozenset()  # of `objects`: lie there too, but are large and solid
     pending: bool = False  # something waits for a second sight
     count: int = 0  # outlines found, those that are too small or too many included
+
+    def add(self, outline: Rect, whole: Rect, grown: Plane) -> None:
+        """An object: `grown` is what is kept of it within its outline, `whole` its box."""
+        if self.keep is None:
+            self.keep = np.zeros(self.weak.shape, np.uint8)
+        kept = self.keep[outline[1] : outline[3], outline[0] : outline[2]]
+        cv2.bitwise_or(kept, grown, dst=kept)
+        self.objects.append(whole)
 
 
 class BlobFinder:
@@ -75,41 +82,40 @@ class BlobFinder:
         what passes; `shaded`: light has been changing over parts of the picture, and small blobs may be what is left of it;
         `swift`: looks follow each other so closely that nothing followed has left its pixels in the next one.
         """
-        tuning = self._tuning
-        weak = cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY)[1]
-        found = Blobs(weak)  # type: ignore[arg-type]
-        grown, rects, part = self._outlines(excess, weak, found)
-        age = self._next_age = self._older(weak, part)
-        sizes = list(self._sizeable(rects, weak, found))
-        cluttered = clutter.places()
-        if cluttered is not None and swift:
-            excess, grown, sizes = self._without_fleeting(excess, age, cluttered, found)
-            weak = found.weak
+        found = Blobs(cv2.threshold(excess, 0, 255, cv2.THRESH_BINARY)[1])  # type: ignore[arg-type]
+        excess, grown, sizes = self._candidates(excess, clutter.places() if swift else None, found)
+        weak, age = found.weak, self._next_age
         self._next = []
-        for (x1, y1, x2, y2), pixels in sizes:
-            part = (slice(y1, y2), slice(x1, x2))
-            busy, least = clutter.at((x1 + x2) // 2, (y1 + y2) // 2)
-            if pixels < least or pixels < tuning.min_area:
+        for rect, pixels in sizes:
+            part = (slice(rect[1], rect[3]), slice(rect[0], rect[2]))
+            busy, least = clutter.at((rect[0] + rect[2]) // 2, (rect[1] + rect[3]) // 2)
+            if pixels < least or pixels < self._tuning.min_area:
                 continue
             peak = int(cv2.norm(excess[part], cv2.NORM_INF))
             if peak < self._peak:
                 continue
-            enters = x1 <= 1 or y1 <= 1 or x2 >= weak.shape[1] - 1 or y2 >= weak.shape[0] - 1
-            if not self._confirmed(age[part], pixels, (x2 - x1, y2 - y1), busy, hasty, enters):
+            if not self._confirmed(age, rect, pixels, busy, hasty):
                 found.pending = found.pending or not busy
                 continue
-            rect = (x1, y1, x2, y2)
             judged = self._judged(rect)
             doubted = (shaded or pixels > 40) and (judged < _SURE or judged % _AGAIN == 0)
             if doubted and self._is_light(rect, picture, difference, weak, back, found):
                 continue
             self._next.append((rect, judged + 1))
-            if found.keep is None:
-                found.keep = np.zeros(weak.shape, np.uint8)
-            found.objects.append(_whole(rect, difference, back, weak) if peak < _FAINT and not busy else rect)
-            kept = found.keep[part]
-            cv2.bitwise_or(kept, grown[part], dst=kept)
+            faint = peak < _FAINT and not busy
+            found.add(rect, _whole(rect, difference, back, weak) if faint else rect, grown[part])
         return found
+
+    def _candidates(
+        self, excess: Plane, cluttered: Plane | None, found: Blobs
+    ) -> tuple[Plane, Plane, list[tuple[Rect, int]]]:
+        """What may be objects: the excess that counts, the grown picture, and each box with its changed pixels."""
+        grown, rects, part = self._outlines(excess, found.weak, found)
+        self._next_age = self._older(found.weak, part)
+        sizes = list(self._sizeable(rects, found.weak, found))
+        if cluttered is None:
+            return excess, grown, sizes
+        return self._without_fleeting(excess, self._next_age, cluttered, found)
 
     def _without_fleeting(
         self, excess: Plane, age: Plane, cluttered: Plane, found: Blobs
@@ -187,14 +193,15 @@ class BlobFinder:
                 return judged
         return 0
 
-    def _confirmed(
-        self, age: NDArray[np.uint8], pixels: int, size: tuple[int, int], busy: bool, hasty: bool, enters: bool
-    ) -> bool:
-        if cv2.norm(age, cv2.NORM_INF) >= self._tuning.confirm_frames + 2 * busy:
+    def _confirmed(self, age: Plane, rect: Rect, pixels: int, busy: bool, hasty: bool) -> bool:
+        """Whether a blob has been seen for long enough; what comes in, and is solid, need not wait."""
+        x1, y1, x2, y2 = rect
+        if cv2.norm(age[y1:y2, x1:x2], cv2.NORM_INF) >= self._tuning.confirm_frames + 2 * busy:
             return True
+        enters = x1 <= 1 or y1 <= 1 or x2 >= age.shape[1] - 1 or y2 >= age.shape[0] - 1
         if busy or not (enters or hasty):
             return False
-        solid = pixels > 0.4 * size[0] * size[1] and min(size) >= 5
+        solid = pixels > 0.4 * (x2 - x1) * (y2 - y1) and min(x2 - x1, y2 - y1) >= 5
         return solid and pixels >= (25 if hasty else self._tuning.solid_area)
 
     def _is_light(
