@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +73,16 @@ async def run_fault(
         run = await _open(name, records, seed, quick, folder, kafka, weaviate, stack)
         stage = run.stage
         stage.workers.always = always
-        watching = asyncio.create_task(_watch_prefix(run))
+        over = asyncio.Event()
+        watching = asyncio.create_task(_watch_prefix(run, over))
         try:
             await FAULTS[name](run)
             await _check_prefix(run)
         except Unfinished as error:
             run.problems.append(str(error))
-        watching.cancel()
+        over.set()  # not cancelled: aiokafka leaves a connection open where a look is cancelled while it connects
         [ended] = await asyncio.gather(watching, return_exceptions=True)
-        if not isinstance(ended, asyncio.CancelledError):
+        if ended is not None:
             run.problems.append(f"the look at the committed prefix failed: {ended!r}")
         codes = await stage.workers.stop()
         if any(code not in (0, -signal.SIGTERM) for code in codes):  # the latter had not even started
@@ -98,12 +99,15 @@ async def run_fault(
         )  # fmt: skip
 
 
-async def _watch_prefix(run: Run) -> None:
-    """Looks every few seconds while the fault goes on; where it has to look much, less often."""
+async def _watch_prefix(run: Run, over: asyncio.Event) -> None:
+    """Looks every few seconds until the fault is over; where it has to look much, less often."""
     loop = asyncio.get_running_loop()
     took_s = 0.0
     while True:
-        await asyncio.sleep(max(_LOOK_EVERY_S, 5 * took_s))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), max(_LOOK_EVERY_S, 5 * took_s))
+        if over.is_set():
+            return
         start = loop.time()
         try:
             async with asyncio.timeout(_LOOK_WITHIN_S):
